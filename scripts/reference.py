@@ -1,0 +1,186 @@
+"""Writes docs/reference.md from the verbs' signatures and docstrings.
+
+``--check`` writes nothing and exits with 1 where the page is stale.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from docstring_parser import Docstring, DocstringStyle
+from docstring_parser import parse as parse_docstring
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+HEAD = """\
+<!-- Made by scripts/reference.py from the docstrings of the verbs. Change those, not this page. -->
+# Reference
+
+Each verb is one command and one Python function with the same parameters and defaults.
+`leukoscope VERB --help` shows the same text in a terminal.
+"""
+WORDS = {
+    Path: "path",
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "yes or no",
+    Any: "anything",
+}
+MANY = {1: "one", 2: "two", 3: "three", 4: "four"}
+
+
+def in_words(annotation: Any) -> str:
+    """Say in plain words which values an annotation admits."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is None:
+        return WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    if origin is Literal:
+        return alternatives([f"`{part}`" for part in parts])
+    inner = [in_words(part) for part in parts if part not in (type(None), Ellipsis)]
+    if origin in (Union, types.UnionType):
+        return alternatives(inner)
+    if origin is tuple and Ellipsis not in parts:
+        return f"{MANY[len(parts)]} values: " + ", ".join(inner)
+    return inner[0] if origin is Annotated else f"{inner[0]}, any number of them"
+
+
+def alternatives(words: list[str]) -> str:
+    """Join words with commas and a last *or*, each once."""
+    once = list(dict.fromkeys(words))
+    return " or ".join([", ".join(once[:-1]), once[-1]]) if len(once) > 1 else once[0]
+
+
+def as_markdown(text: str | None) -> str:
+    """Turn the docstring's code marks and roles into Markdown's."""
+    return re.sub(r"(?::\w+:)?`+~?([^`]+)`+", r"`\1`", (text or "").strip())
+
+
+def on_one_line(text: str | None) -> str:
+    """Fit a text into a table's cell or a list's entry."""
+    return " ".join(as_markdown(text).split()).replace("|", "\\|")
+
+
+def option(parameter: inspect.Parameter) -> str:
+    """Name a parameter as the command line does."""
+    if parameter.kind is not parameter.KEYWORD_ONLY:
+        return parameter.name.upper()
+    name = parameter.name.replace("_", "-")
+    return f"--no-{name}" if parameter.default is True else f"--{name}"
+
+
+def default(parameter: inspect.Parameter) -> str:
+    """Show a default as it would be written in Python."""
+    value = parameter.default
+    return repr(str(value) if isinstance(value, Path) else value)
+
+
+def is_required(parameter: inspect.Parameter) -> bool:
+    """Tell whether a parameter must be given."""
+    return parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+
+
+def command_line(verb: str, parameters: list[inspect.Parameter]) -> str:
+    """Write how the command is used, in one line."""
+    words = ["leukoscope", verb]
+    for parameter in parameters:
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            word = option(parameter)
+            words.append(word if is_required(parameter) else f"[{word}]")
+        elif is_required(parameter):
+            words += [option(parameter), parameter.name.upper()]
+    if any(not is_required(p) and p.kind is p.KEYWORD_ONLY for p in parameters):
+        words.append("[options]")
+    return " ".join(words)
+
+
+def python_call(verb: str, parameters: list[inspect.Parameter]) -> str:
+    """Write the function's signature, over several lines where one is too long."""
+    words = []
+    for parameter in parameters:
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in words:
+            words.append("*")
+        has_default = parameter.default is not parameter.empty
+        words.append(parameter.name + (f"={default(parameter)}" if has_default else ""))
+    line = f"leukoscope.{verb}({', '.join(words)})"
+    if len(line) <= 88:
+        return line
+    return f"leukoscope.{verb}(\n" + "".join(f"    {word},\n" for word in words) + ")"
+
+
+def table(function: Any, parameters: list[inspect.Parameter], doc: Docstring) -> str:
+    """Lay out what each parameter is called, admits, defaults to and means."""
+    hints = get_type_hints(function, include_extras=True)
+    meanings = {entry.arg_name: entry.description for entry in doc.params}
+    rows = [
+        "| Python | command | type | default | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for parameter in parameters:
+        fallback = "required" if is_required(parameter) else f"`{default(parameter)}`"
+        cells = (
+            f"`{parameter.name}`",
+            f"`{option(parameter)}`",
+            in_words(hints[parameter.name]).replace("|", "\\|"),
+            fallback.replace("`None`", "none").replace("|", "\\|"),
+            on_one_line(meanings[parameter.name]),
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def outcome(doc: Docstring) -> str:
+    """Say what comes back and which errors a caller can meet."""
+    lines = []
+    if doc.returns:
+        kind = f"`{doc.returns.type_name}`: " if doc.returns.type_name else ""
+        lines.append(f"**Returns** {kind}{on_one_line(doc.returns.description)}")
+    if doc.raises:
+        entries = (f"- `{e.type_name}`: {on_one_line(e.description)}" for e in doc.raises)
+        lines.append("**Raises**\n\n" + "\n".join(entries))
+    return "\n\n".join(lines)
+
+
+def section(verb: str) -> str:
+    """Write one verb's part of the page."""
+    function = getattr(importlib.import_module(f"leukoscope.verbs.{verb}"), verb)
+    parameters = list(inspect.signature(function).parameters.values())
+    doc = parse_docstring(inspect.getdoc(function) or "", style=DocstringStyle.NUMPYDOC)
+    parts = [
+        f"## {verb}",
+        as_markdown(doc.short_description),
+        f"```sh\n{command_line(verb, parameters)}\n```",
+        f"```python\n{python_call(verb, parameters)}\n```",
+        as_markdown(doc.long_description),
+        table(function, parameters, doc) if parameters else "",
+        outcome(doc),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def page() -> str:
+    """Write the whole page, one level-2 heading a verb."""
+    verbs = importlib.import_module("leukoscope.verbs").__all__
+    return "\n".join([HEAD, *(section(verb) for verb in sorted(verbs))])
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with ``--check`` compare it."""
+    text = page()
+    if arguments not in ([], ["--check"]):
+        print("usage: scripts/reference.py [--check]", file=sys.stderr)
+        return 2
+    if arguments:
+        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+            return 0
+        print("docs/reference.md is stale: run scripts/reference.py.", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""From counts to the results table: every score with its interval, every difference with its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leukoscope.evaluation.predictions import VIEWS, Scored, prepare, prepare_together
+from leukoscope.records import tables
+from leukoscope.stats.intervals import Interval, design_effect, grouped_intervals, widen
+from leukoscope.stats.paired import holm, paired_difference
+from leukoscope.stats.replicated import replicated_intervals
+from leukoscope.stats.scores import SCALAR_METRICS, scores
+
+ASSUMED_ICC = 0.05
+ASSUMED_CELLS_PER_CASE = 50
+AS_IF_CASES = (
+    f"as if {ASSUMED_CELLS_PER_CASE} cells a person at an intraclass correlation of {ASSUMED_ICC}"
+)
+"""How far an interval over families would reach if its cells came from persons."""
+
+
+def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Score one run's predictions, strict and with neutrophils merged.
+
+    Parameters
+    ----------
+    predictions : polars.DataFrame
+        A labelled predictions table.
+
+    Returns
+    -------
+    polars.DataFrame
+        A results table. Where no case is known, each interval of accuracy, balanced
+        accuracy and macro-F has a second row as wide as it would be with 50 cells a
+        person at an intraclass correlation of .05.
+
+    Raises
+    ------
+    DataError
+        If cells are unlabelled, named twice, or of categories no answer covers.
+    """
+    scored = prepare(predictions)
+    rows: list[dict[str, Any]] = []
+    for view in VIEWS:
+        seen = scored.view(view)
+        intervals = grouped_intervals(seen.matrices)
+        rows += _score_rows(seen, view, intervals)
+        if seen.unit == "family":
+            rows += _as_if_cases(seen, view, intervals)
+    return to_table(rows)
+
+
+def confusion_table(
+    arms: Mapping[str | None, Sequence[pl.DataFrame]],
+) -> pl.DataFrame:
+    """Count calls by true category, averaged over an arm's replicates, strict and merged.
+
+    Parameters
+    ----------
+    arms : mapping
+        Arm name (null outside a study) → predictions of its replicates.
+
+    Returns
+    -------
+    polars.DataFrame
+        A confusion table.
+    """
+    rows = []
+    for arm, replicates in arms.items():
+        together = prepare_together(replicates)
+        for view in VIEWS:
+            seen = [one.view(view) for one in together]
+            mean = np.mean([one.matrices.sum(axis=0) for one in seen], axis=0)
+            for truth, counts in zip(seen[0].names, mean, strict=True):
+                for called, count in zip(seen[0].names, counts, strict=True):
+                    share = count / counts.sum() if counts.sum() else None
+                    rows.append((arm, view, truth, called, float(count), share))
+    columns = ("arm", "view", "category", "predicted", "n_cells", "share")
+    schema = {name: tables.CONFUSION.columns[name] for name in columns}
+    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), tables.CONFUSION)
+
+
+def study_table(
+    study: str, arms: Mapping[str, Mapping[int, pl.DataFrame]], baseline: str, primary: str
+) -> pl.DataFrame:
+    """Score a study's arms over their replicates and compare each with the baseline arm.
+
+    Parameters
+    ----------
+    study : str
+        The study's name.
+    arms : mapping of str to mapping of int to polars.DataFrame
+        Arm → replicate → predictions of the same test cells; the replicates that all
+        arms have finished are compared.
+    baseline : str
+        The arm the others are compared with.
+    primary : str
+        The primary metric: p values of its strict view are adjusted by Holm over the
+        arms; all else is descriptive.
+
+    Returns
+    -------
+    polars.DataFrame
+        A results table: each arm's mean over replicates, each replicate's values, and
+        the paired differences.
+    """
+    shared = sorted(set.intersection(*(set(replicates) for replicates in arms.values())))
+    flat = prepare_together([arms[arm][r] for arm in arms for r in shared])
+    rows: list[dict[str, Any]] = []
+    for view in VIEWS:
+        seen = [one.view(view) for one in flat]
+        stacks = {
+            arm: np.stack([one.matrices for one in seen[i * len(shared) : (i + 1) * len(shared)]])
+            for i, arm in enumerate(arms)
+        }
+        for arm, stack in stacks.items():
+            rows += [row | {"arm": arm} for row in _arm_rows(seen[0], view, stack, shared)]
+        rows += _difference_rows(seen[0], view, stacks, baseline, primary)
+    return to_table([row | {"study": study} for row in rows])
+
+
+def to_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Make a results table from rows, what is undefined as null."""
+    clean = [
+        {name: None if isinstance(v, float) and np.isnan(v) else v for name, v in row.items()}
+        for row in rows
+    ]
+    return tables.check(pl.DataFrame(clean, schema=tables.RESULTS.columns), tables.RESULTS)
+
+
+def _arm_rows(
+    seen: Scored, view: str, stack: np.ndarray[Any, np.dtype[np.int64]], replicates: Sequence[int]
+) -> list[dict[str, Any]]:
+    rows = _score_rows(seen, view, replicated_intervals(stack))
+    for replicate, matrix in zip(replicates, stack.sum(axis=1), strict=True):
+        found = scores(matrix)
+        rows += [
+            _facts(seen, view)
+            | {"metric": metric, "replicate": replicate, "value": float(found[metric])}
+            | {"method": "one run"}
+            for metric in SCALAR_METRICS
+        ]
+    return rows
+
+
+def _difference_rows(
+    seen: Scored,
+    view: str,
+    stacks: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]],
+    baseline: str,
+    primary: str,
+) -> list[dict[str, Any]]:
+    others = [arm for arm in stacks if arm != baseline]
+    rows = []
+    for metric in SCALAR_METRICS:
+        found = [paired_difference(stacks[baseline], stacks[arm], metric) for arm in others]
+        planned = metric == primary and view == "strict"
+        adjusted = holm([one.p_value for one in found]) if planned else [np.nan] * len(found)
+        for arm, one, p_adjusted in zip(others, found, adjusted, strict=True):
+            rows.append(
+                _facts(seen, view)
+                | {"arm": arm, "baseline": baseline, "metric": metric, "value": one.value}
+                | {"low": one.low, "high": one.high, "method": one.method}
+                | {"p_value": one.p_value, "p_adjusted": float(p_adjusted)}
+            )
+    return rows
+
+
+def _score_rows(
+    seen: Scored, view: str, intervals: Mapping[str, Interval | list[Interval]]
+) -> list[dict[str, Any]]:
+    rows = []
+    for metric, found in intervals.items():
+        if isinstance(found, Interval):
+            rows.append(_facts(seen, view) | {"metric": metric} | _numbers(found))
+            continue
+        for name, one in zip(seen.names, found, strict=True):
+            rows.append(_facts(seen, view) | {"metric": metric, "category": name} | _numbers(one))
+    support = seen.matrices.sum(axis=(0, 2)).tolist()
+    for name, count in zip(seen.names, support, strict=True):
+        rows.append(
+            _facts(seen, view)
+            | {"metric": "support", "category": name, "value": float(count), "method": "count"}
+        )
+    return rows
+
+
+def _as_if_cases(
+    seen: Scored, view: str, intervals: Mapping[str, Interval | list[Interval]]
+) -> list[dict[str, Any]]:
+    effect = design_effect(ASSUMED_ICC, ASSUMED_CELLS_PER_CASE)
+    rows = []
+    for metric in SCALAR_METRICS:
+        found = intervals[metric]
+        if isinstance(found, Interval) and not np.isnan(found.low):
+            wide = _numbers(widen(found, effect))
+            rows.append(_facts(seen, view) | {"metric": metric} | wide | {"unit": AS_IF_CASES})
+    return rows
+
+
+def _numbers(found: Interval) -> dict[str, Any]:
+    return {
+        "value": float(found.value),
+        "low": float(found.low),
+        "high": float(found.high),
+        "method": found.method,
+    }
+
+
+def _facts(seen: Scored, view: str) -> dict[str, Any]:
+    return {
+        "view": view,
+        "n_cells": seen.n_cells,
+        "n_families": seen.n_families,
+        "n_cases": seen.n_cases,
+        "unit": seen.unit,
+    }

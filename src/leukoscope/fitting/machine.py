@@ -1,0 +1,84 @@
+"""The machine a fit runs on: device, number format and layout, fixed at step 0 and written down."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+import torch
+
+from leukoscope.foundation.errors import UsageError
+
+_PACKAGES = ("leukoscope", "torch", "timm", "numpy", "opencv-python-headless", "pillow", "polars")
+
+
+def choose_device(name: str) -> torch.device:
+    """Choose where to compute.
+
+    Parameters
+    ----------
+    name : str
+        ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
+
+    Raises
+    ------
+    UsageError
+        If there is no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise UsageError(
+            f"There is no device {name!r} here. Nothing was started. Use auto or cpu."
+        ) from None
+    return device
+
+
+def choose_precision(device: torch.device) -> str:
+    """Choose the number format that pays on a device, by what its processor can do.
+
+    bfloat16 multiplies faster only where the hardware has instructions for it
+    (AMX or AVX-512 BF16 on CPUs; Ampere and later on NVIDIA); elsewhere it is
+    emulated and far slower than float32.
+
+    Returns
+    -------
+    str
+        ``"bfloat16"`` or ``"float32"``; the same on every machine of one kind.
+    """
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return "bfloat16" if able.get("amx_bf16") or able.get("avx512_bf16") else "float32"
+    return "float32"
+
+
+def describe(device: torch.device, precision: str) -> dict[str, Any]:
+    """Write down what a result may depend on besides its recipe."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(device),
+        "device": device.type,
+        "precision": precision,
+        "layout": "channels_last",
+        "threads": torch.get_num_threads(),
+        "packages": found,
+    }
+
+
+def _processor(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor())

@@ -1,0 +1,1 @@
+"""Pictures taken in: sources, decoding, the pixel store, drawn cells, duplicates, splits."""

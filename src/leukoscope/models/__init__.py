@@ -1,0 +1,1 @@
+"""Networks: the one room that knows timm. Backbones, weights, model folders, prediction."""

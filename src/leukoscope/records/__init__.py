@@ -1,0 +1,1 @@
+"""The shape of everything kept on disk, and the only code that reads or writes it."""

@@ -1,0 +1,230 @@
+"""The dataset folder: a manifest, what is known about it, its splits and findings, its pictures."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+from pydantic import Field
+
+from leukoscope.foundation import files
+from leukoscope.foundation.errors import DataError, UsageError, unknown_name
+from leukoscope.records import groups, tables
+from leukoscope.records.recipes import Recipe
+
+
+class DatasetCard(Recipe):
+    """Say what a dataset is and where its pictures lie."""
+
+    name: str
+    """A short name, shown in pages."""
+    source: str
+    """The reader that took it in: folder, pbc, phantom …"""
+    categories: tuple[str, ...]
+    """The categories, in the order every table and model of this dataset uses."""
+    image_root: str
+    """Folder or zip of the original pictures: absolute, or relative to the dataset folder."""
+    licence: str | None = None
+    """The licence of the pictures, if known."""
+    citation: str | None = None
+    """What to cite, if known."""
+    merges: dict[str, str] = Field(default={})
+    """Original label → category, where they differ."""
+    left_out: dict[str, int] = Field(default={})
+    """Original label → number of pictures its category map leaves out."""
+    recipe: dict[str, object] = Field(default={})
+    """The recipe that drew or augmented it, if one did."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Hold a dataset folder in memory: its card and its manifest, not its pixels."""
+
+    folder: Path
+    card: DatasetCard
+    manifest: pl.DataFrame
+
+    def _repr_html_(self) -> str:
+        return count_table(self.manifest)._repr_html_()
+
+    @property
+    def image_root(self) -> Path:
+        """Find the folder or zip of the original pictures."""
+        return (self.folder / self.card.image_root).resolve()
+
+
+def write_dataset(folder: Path, card: DatasetCard, manifest: pl.DataFrame) -> Dataset:
+    """Check a manifest against its card and write both.
+
+    Raises
+    ------
+    SchemaError
+        If the manifest breaks its shape.
+    DataError
+        If a category is not on the card, or a derived cell left its parent's family.
+    """
+    manifest = tables.check(manifest, tables.MANIFEST)
+    _check_manifest(card, manifest)
+    tables.write_table(folder / "manifest.parquet", manifest, tables.MANIFEST)
+    files.write_json(folder / "dataset.json", card.model_dump(mode="json"))
+    return Dataset(folder, card, manifest)
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read a dataset folder. Raises DataError if it is not one, or not whole."""
+    folder = Path(folder)
+    if not (folder / "dataset.json").is_file():
+        raise DataError(
+            f"{folder} is not a dataset folder: it holds no dataset.json. "
+            "Make one with `leukoscope ingest SOURCE PATH --out DATASET`."
+        )
+    where = str(folder / "dataset.json")
+    card = DatasetCard.from_mapping(files.read_json(folder / "dataset.json"), where=where)
+    manifest = tables.read_table(folder / "manifest.parquet", tables.MANIFEST)
+    _check_manifest(card, manifest)
+    return Dataset(folder, card, manifest)
+
+
+def open_pictures(dataset: Dataset) -> Callable[[str, bool], bytes]:
+    """Open the pictures of a dataset for reading.
+
+    Returns
+    -------
+    callable
+        ``read(path, is_derived)`` gives one picture file's bytes. Originals lie
+        under the image root (a folder or a zip), derived cells in the dataset's
+        own folder.
+
+    Raises
+    ------
+    DataError
+        If the image root is gone; by ``read`` if one picture is.
+    """
+    root = dataset.image_root
+    moved = (
+        f"The pictures of dataset {dataset.folder} should lie in {root}, which is not there. "
+        "The dataset was left untouched. Move them back, or ingest them again."
+    )
+    if not root.exists():
+        raise DataError(moved)
+    archive = zipfile.ZipFile(root) if root.is_file() else None
+
+    def read(path: str, is_derived: bool) -> bytes:
+        try:
+            if archive is not None and not is_derived:
+                return archive.read(path)
+            return ((dataset.folder if is_derived else root) / path).read_bytes()
+        except (OSError, KeyError):
+            raise DataError(f"Picture {path} is missing. {moved}") from None
+
+    return read
+
+
+def manifest_digest(manifest: pl.DataFrame) -> str:
+    """Hash what a training depends on: names, pixels, categories and groups of all cells."""
+    columns = ["cell_id", "content", "category", "case", "family"]
+    text = manifest.sort("cell_id").select(columns).write_csv()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def count_table(manifest: pl.DataFrame) -> pl.DataFrame:
+    """Count cells, families and cases per category."""
+    return (
+        manifest.group_by("category")
+        .agg(
+            pl.len().alias("n_cells"),
+            pl.col("family").n_unique().alias("n_families"),
+            pl.col("case").drop_nulls().n_unique().alias("n_cases"),
+        )
+        .sort("category")
+    )
+
+
+def splits_path(folder: Path, name: str) -> Path:
+    """Name the file of a split. Raises UsageError for a name that is no plain word."""
+    if not name or PurePosixPath(name).name != name or name.startswith("."):
+        raise UsageError(f"{name!r} cannot name a split; use letters, digits, - and _.")
+    return folder / (f"{name}.parquet" if name == "splits" else f"splits-{name}.parquet")
+
+
+def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFrame:
+    """Read one division of a dataset, checked against its manifest.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    name : str
+        The split's name; ``"splits"`` is the first one.
+    repeat, fold : int
+        Which of its divisions.
+
+    Returns
+    -------
+    polars.DataFrame
+        The manifest with a column ``split``; cells the split does not name are left out.
+
+    Raises
+    ------
+    DataError
+        If there is no such division, it names cells the manifest lacks, it parts a
+        case or a family, or a derived cell is not in training.
+    """
+    path = splits_path(dataset.folder, name)
+    if not path.is_file():
+        found = dataset.folder.glob("splits*.parquet")
+        names = [file.stem.removeprefix("splits-") for file in found]
+        if names:
+            raise unknown_name("split of this dataset", name, names)
+        raise DataError(
+            f"{dataset.folder} has no split yet. Make one with `leukoscope split {dataset.folder}`."
+        )
+    table = tables.read_table(path, tables.SPLITS)
+    part = table.filter((pl.col("repeat") == repeat) & (pl.col("fold") == fold))
+    if part.is_empty():
+        raise UsageError(
+            f"{path} holds {table['repeat'].n_unique()} repeats of {table['fold'].n_unique()} "
+            f"folds, counted from 0; repeat {repeat}, fold {fold} is not among them."
+        )
+    unknown = part.join(dataset.manifest, on="cell_id", how="anti")
+    if unknown.height:
+        raise DataError(
+            f"{path} names {unknown.height} cells the manifest lacks, for example "
+            f"{unknown['cell_id'][0]}. It belongs to another dataset; make a new split."
+        )
+    divided = dataset.manifest.join(part.select("cell_id", "split"), on="cell_id")
+    check_divided(divided)
+    return divided
+
+
+def check_divided(divided: pl.DataFrame) -> None:
+    """Refuse a manifest with a ``split`` column that parts a group or derives outside training."""
+    groups.check_apart(groups.groups_of(divided), divided["split"], divided["cell_id"].to_list())
+    astray = divided.filter(pl.col("origin").is_not_null() & (pl.col("split") != "train"))
+    if astray.height:
+        raise DataError(
+            f"{astray.height} derived cells stand outside training, for example "
+            f"{astray['cell_id'][0]} in {astray['split'][0]}. Split first, augment after."
+        )
+
+
+def _check_manifest(card: DatasetCard, manifest: pl.DataFrame) -> None:
+    strange = manifest.filter(~pl.col("category").is_in(list(card.categories)))
+    if strange.height:
+        raise DataError(
+            f"Cell {strange['cell_id'][0]} is filed as {strange['category'][0]!r}, which is not "
+            f"among the dataset's categories {', '.join(card.categories)}."
+        )
+    parents = manifest.select(origin="cell_id", parent_family="family", parent_category="category")
+    derived = manifest.filter(pl.col("origin").is_not_null()).join(parents, on="origin", how="left")
+    astray = derived.filter(
+        (pl.col("family") != pl.col("parent_family"))
+        | (pl.col("category") != pl.col("parent_category"))
+    )
+    if astray.height:
+        raise DataError(
+            f"Derived cell {astray['cell_id'][0]} left the family or category of its origin "
+            f"{astray['origin'][0]}."
+        )

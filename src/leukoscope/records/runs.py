@@ -1,0 +1,121 @@
+"""Run folders and model folders: what a training leaves behind, and who may use it."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from leukoscope.foundation import files
+from leukoscope.foundation.errors import DataError, LicenceError
+from leukoscope.records.recipes import Recipe
+
+Setting = str | int | float | bool | None
+
+FREE_LICENCES = ("own", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "mit", "cc0-1.0", "cc-by-4.0")
+"""Licences of weights that ask for nothing but attribution; ``own``: trained here from random."""
+
+
+class Preprocessing(Recipe):
+    """State how pixels become a network's input: one statement for training and prediction."""
+
+    size_px: int = Field(default=64, ge=8, le=2048)
+    """Side of the square the picture's central square is resized to."""
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Subtracted from red, green, blue after division by 255."""
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """What the difference is divided by."""
+    resizer: str = "pillow-bilinear-antialias"
+    """The one resizer of the house, named so that a model cannot be fed by another."""
+
+
+class WeightsOrigin(Recipe):
+    """Say where starting weights come from and under which licence."""
+
+    name: str
+    """The file's or model folder's name."""
+    sha256: str
+    """Digest of the file."""
+    licence: str
+    """Licence in SPDX form, lower case; ``unknown`` where the card names none."""
+
+
+class ModelCard(Recipe):
+    """Describe a trained network: everything needed to use ``model.safetensors`` rightly."""
+
+    model: str
+    """Name of the network."""
+    build_arguments: dict[str, Setting] = Field(default={})
+    """Arguments beside the name that the network is built with."""
+    categories: tuple[str, ...]
+    """What each output means, in order."""
+    preprocessing: Preprocessing
+    """How pixels become its input."""
+    weights: WeightsOrigin | None = None
+    """Where it started from; nothing where it started at random."""
+    dataset_digest: str
+    """Digest of the manifest it was trained on."""
+    training_cells_digest: str
+    """Digest of the sorted contents of its training and validation cells."""
+    seen_contents: tuple[str, ...] = Field(default=(), repr=False)
+    """Contents (pixel hashes) used in training or validation: none may be in its test."""
+
+
+def read_model_card(folder: Path) -> ModelCard:
+    """Read ``model.json`` of a model folder. Raises DataError if it is none."""
+    path = folder / "model.json"
+    return ModelCard.from_mapping(files.read_json(path), where=str(path))
+
+
+def model_folder_of(path: Path) -> Path:
+    """Find the model folder of a run, or take a model folder itself.
+
+    Raises
+    ------
+    DataError
+        If the run is unfinished, or the path is neither.
+    """
+    path = Path(path)
+    if (path / "model.json").is_file():
+        return path
+    if (path / "recipe.yaml").is_file() and not is_finished(path):
+        raise DataError(
+            f"Run {path} is not finished: it holds no done.json. "
+            "Give its `leukoscope train` command again; it goes on where it stopped."
+        )
+    if (path / "model" / "model.json").is_file():
+        return path / "model"
+    raise DataError(f"{path} is neither a run nor a model folder: it holds no model.json.")
+
+
+def is_finished(run: Path) -> bool:
+    """Tell whether a run folder is whole: ``done.json`` is written last."""
+    return (run / "done.json").is_file()
+
+
+def read_done(run: Path) -> dict[str, Any]:
+    """Read what a finished run says of itself. Raises DataError if it is not finished."""
+    done = files.read_json(run / "done.json")
+    return dict(done)
+
+
+def check_licence(origin: WeightsOrigin, accepted: str | None) -> None:
+    """Refuse weights whose licence asks for more than attribution, unless it was accepted.
+
+    Parameters
+    ----------
+    origin : WeightsOrigin
+        The weights and their licence.
+    accepted : str or None
+        The licence the person accepted by name.
+
+    Raises
+    ------
+    LicenceError
+        If it is not free and not the accepted one.
+    """
+    if origin.licence in FREE_LICENCES or origin.licence == (accepted or "").lower():
+        return
+    raise LicenceError(
+        f"The weights {origin.name} are under {origin.licence}, which restricts their use. Nothing "
+        f"was started. If your use is allowed, add --accept-licence {origin.licence}."
+    )

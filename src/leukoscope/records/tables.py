@@ -1,0 +1,250 @@
+"""The shape of every table kept on disk, checked on writing and on reading.
+
+A table is Polars in memory, Parquet or CSV on disk, its rows in a stable order.
+An unknown column, a wrong type or a repeated key is refused with the offending
+names, and nothing is written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from leukoscope.foundation import files
+from leukoscope.foundation.errors import SchemaError, UsageError
+
+TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
+BOX = pl.Array(pl.Int32, 4)
+_FORMULA = ("=", "+", "-", "@", "\t", "'")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """State the columns of one kind of table, its key and its order."""
+
+    name: str
+    required: Mapping[str, pl.DataType]
+    """Columns that must be there and hold no null."""
+    optional: Mapping[str, pl.DataType]
+    """Columns that may be null or absent; absent ones are added as null."""
+    key: Sequence[str]
+    """Columns that together name a row once."""
+    open_prefix: str | None = None
+    """Further real-valued columns may follow if they begin so."""
+    ordered: bool = True
+    """Rows are sorted by the key; otherwise their order is meant and kept."""
+
+    @property
+    def columns(self) -> dict[str, pl.DataType]:
+        """List all named columns in their order."""
+        return {**self.required, **self.optional}
+
+
+MANIFEST = Shape(
+    "manifest",
+    required={"cell_id": TEXT, "path": TEXT, "content": TEXT, "category": TEXT}
+    | {"original_label": TEXT, "family": TEXT, "source": TEXT}
+    | {"width_px": WHOLE, "height_px": WHOLE},
+    optional={"case": TEXT, "box_px": BOX, "field": TEXT, "mask_path": TEXT, "um_per_px": REAL}
+    | {"stain": TEXT, "exif_orientation": WHOLE}
+    | {"origin": TEXT, "recipe_id": TEXT, "draw": TEXT, "copy": WHOLE},
+    key=("cell_id",),
+)
+SPLITS = Shape(
+    "splits",
+    required={"repeat": WHOLE, "fold": WHOLE, "cell_id": TEXT, "split": TEXT},
+    optional={},
+    key=("repeat", "fold", "cell_id"),
+)
+FINDINGS = Shape(
+    "findings",
+    required={"check": TEXT, "cell_id": TEXT, "severity": TEXT, "detail": TEXT},
+    optional={"other_cell_id": TEXT, "score": REAL},
+    key=("check", "cell_id", "other_cell_id"),
+)
+PREDICTIONS = Shape(
+    "predictions",
+    required={"cell_id": TEXT, "predicted": TEXT},
+    optional={"run_id": TEXT, "case": TEXT, "family": TEXT, "category": TEXT},
+    key=("run_id", "cell_id"),
+    open_prefix="p_",
+)
+RESULTS = Shape(
+    "results",
+    required={"metric": TEXT, "view": TEXT, "method": TEXT},
+    optional={"study": TEXT, "arm": TEXT, "baseline": TEXT, "replicate": WHOLE, "case": TEXT}
+    | {"prevalence": TEXT, "category": TEXT, "value": REAL, "low": REAL, "high": REAL}
+    | {"p_value": REAL, "p_adjusted": REAL}
+    | {"n_cells": WHOLE, "n_families": WHOLE, "n_cases": WHOLE, "unit": TEXT},
+    key=(
+        *("study", "arm", "baseline", "replicate", "case"),
+        *("metric", "view", "prevalence", "category", "method"),
+    ),
+    ordered=False,
+)
+CONFUSION = Shape(
+    "confusion",
+    required={"view": TEXT, "category": TEXT, "predicted": TEXT, "n_cells": REAL},
+    optional={"arm": TEXT, "share": REAL},
+    key=("arm", "view", "category", "predicted"),
+    ordered=False,
+)
+"""Calls per true category: ``n_cells`` a mean over replicates in a study, ``share`` of its row."""
+SPLIT_NAMES = ("train", "validation", "calibration", "test")
+
+
+def check(table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+    """Bring a table into its shape.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        Columns in any order; optional ones may be missing.
+    shape : Shape
+        What the table should be.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns in the shape's order and types, rows in a stable order.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing, unknown or of another type, a required value is
+        null, or a key is repeated.
+    """
+    open_columns = [
+        name for name in table.columns if shape.open_prefix and name.startswith(shape.open_prefix)
+    ]
+    wanted = shape.columns | dict.fromkeys(open_columns, REAL)
+    _refuse_columns(table, shape, wanted)
+    table = table.with_columns(
+        pl.lit(None).alias(name) for name in shape.optional if name not in table.columns
+    ).select(wanted)
+    try:
+        table = table.cast(pl.Schema(wanted), strict=True)
+    except (pl.exceptions.PolarsError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise SchemaError(f"The {shape.name} holds a value of the wrong type: {reason}.") from None
+    _refuse_nulls(table, shape)
+    _refuse_repeats(table, shape)
+    return table.sort(list(shape.key), nulls_last=False) if shape.ordered else table
+
+
+def write_table(path: Path, table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+    """Check a table and write it in one step, as Parquet or CSV after the path's ending.
+
+    Returns
+    -------
+    polars.DataFrame
+        The table as written.
+
+    Raises
+    ------
+    SchemaError
+        If the table breaks its shape; then nothing is written.
+    RunError
+        If the disk refuses.
+    """
+    table = check(table, shape)
+    with files.atomic_path(path) as temporary:
+        if _is_csv(path):
+            _for_csv(table).write_csv(temporary)
+        else:
+            table.write_parquet(temporary, statistics=False)
+    return table
+
+
+def read_table(path: Path, shape: Shape) -> pl.DataFrame:
+    """Read a Parquet or CSV file and check it.
+
+    Raises
+    ------
+    SchemaError
+        If the file is missing, cannot be read as a table, or breaks its shape.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SchemaError(f"{path} is missing; it should hold a {shape.name} table.")
+    try:
+        table = _from_csv(path, shape) if _is_csv(path) else pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SchemaError(f"{path} cannot be read as a {shape.name} table: {reason}.") from None
+    try:
+        return check(table, shape)
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from None
+
+
+def _is_csv(path: Path) -> bool:
+    suffix = Path(path).suffix.lower()
+    if suffix not in {".csv", ".parquet"}:
+        raise UsageError(f"{path} should end in .parquet or .csv; nothing was read or written.")
+    return suffix == ".csv"
+
+
+def _for_csv(table: pl.DataFrame) -> pl.DataFrame:
+    """Make a table plain text: boxes as four numbers, and nothing a spreadsheet would compute."""
+    boxes = [name for name, dtype in table.schema.items() if dtype == BOX]
+    texts = [name for name, dtype in table.schema.items() if dtype == TEXT]
+    return table.with_columns(
+        pl.col(name).cast(pl.List(pl.String)).list.join(" ") for name in boxes
+    ).with_columns(
+        pl.when(pl.any_horizontal(pl.col(name).str.starts_with(sign) for sign in _FORMULA))
+        .then("'" + pl.col(name))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in texts
+    )
+
+
+def _from_csv(path: Path, shape: Shape) -> pl.DataFrame:
+    # Every column is read as text first: a cell_id of digits must not become a number.
+    table = pl.read_csv(path, infer_schema=False)
+    wanted = {name: shape.columns.get(name, REAL) for name in table.columns}
+    guarded = r"^'([=+\-@\t'])"
+    table = table.with_columns(
+        pl.col(name).str.replace(guarded, "$1") for name, dtype in wanted.items() if dtype == TEXT
+    )
+    return table.with_columns(
+        pl.col(name).str.split(" ").cast(pl.List(pl.Int32)).list.to_array(4)
+        for name, dtype in wanted.items()
+        if dtype == BOX
+    )
+
+
+def _refuse_columns(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.DataType]) -> None:
+    missing = [name for name in shape.required if name not in table.columns]
+    unknown = [name for name in table.columns if name not in wanted]
+    if missing or unknown:
+        parts = []
+        if missing:
+            parts.append("lacks " + ", ".join(missing))
+        if unknown:
+            parts.append("has unknown columns " + ", ".join(unknown))
+        raise SchemaError(
+            f"The {shape.name} {' and '.join(parts)}; its columns are {', '.join(shape.columns)}"
+            + (f" and {shape.open_prefix}…" if shape.open_prefix else "")
+            + ". Nothing was written."
+        )
+
+
+def _refuse_nulls(table: pl.DataFrame, shape: Shape) -> None:
+    empty = [name for name in shape.required if table[name].null_count()]
+    if empty:
+        raise SchemaError(f"The {shape.name} has empty values in {', '.join(empty)}.")
+
+
+def _refuse_repeats(table: pl.DataFrame, shape: Shape) -> None:
+    repeated = table.filter(table.select(shape.key).is_duplicated())
+    if repeated.height:
+        names = repeated.select(shape.key).unique(maintain_order=True).head(3).rows()
+        shown = "; ".join(
+            " ".join(str(part) for part in name if part is not None) for name in names
+        )
+        raise SchemaError(
+            f"The {shape.name} names {repeated.height} rows more than once, for example {shown}."
+        )

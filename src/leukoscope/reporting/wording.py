@@ -1,0 +1,103 @@
+"""How numbers and names are written for the eye: percent, percentage points, counts.
+
+Undefined is said in words and never shown as 0. A minus is a minus sign, thousands
+are set apart by a narrow space that does not break.
+"""
+
+UNDEFINED = "undefined"
+MINUS = "\N{MINUS SIGN}"
+NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
+SPACE = "\N{NO-BREAK SPACE}"
+
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f": "macro-F",
+}
+"""The metrics of an arm as the page writes them."""
+
+UNITS = {"case": ("case", "cases"), "family": ("family", "families")}
+"""One and many of each unit of inference."""
+
+
+def percent(value: float | None) -> str:
+    """Write a fraction in percent with one decimal, without the sign: 0.874 is ``87.4``."""
+    return UNDEFINED if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """Write a difference of fractions in percentage points: −0.021 is ``−2.1``.
+
+    A difference that one decimal would round to 0 gets a second one, so that an
+    interval which excludes 0 is not shown as if it did not.
+    """
+    if value is None:
+        return UNDEFINED
+    text = f"{100 * value:.1f}"
+    if float(text) == 0 and value != 0:
+        text = f"{100 * value:.2f}"
+    return text.replace("-", MINUS) if float(text) else text.lstrip("-")
+
+
+def signed(value: float | None) -> str:
+    """Write a difference as :func:`points` does, with a plus sign where it is above 0."""
+    text = points(value)
+    return "+" + text if value is not None and value > 0 else text
+
+
+def margin_points(margin: float) -> str:
+    """Write a margin in points with one decimal, or as many as it has, up to three."""
+    text = f"{100 * margin:.3f}".rstrip("0")
+    return text + "0" if text.endswith(".") else text
+
+
+def span(low: float, high: float) -> str:
+    """Write an interval of differences: ``0.4 to 3.8``."""
+    return f"{points(low)} to {points(high)}"
+
+
+def signed_span(low: float, high: float) -> str:
+    """Write an interval of differences with its signs: ``−0.4 to +3.8``."""
+    return f"{signed(low)} to {signed(high)}"
+
+
+def p_value(value: float | None, otherwise: str = UNDEFINED) -> str:
+    """Write a p value with two digits that count, or *otherwise* where there is none."""
+    if value is None:
+        return otherwise
+    if value < 0.001:
+        return "<" + SPACE + "0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def count(value: float | None) -> str:
+    """Write a count, ``12 345``; a mean count keeps one decimal; None is ``unknown``."""
+    if value is None:
+        return "unknown"
+    text = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+    return text.replace(",", NARROW_SPACE)
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Write a count and what is counted: ``1 case``, ``51 cases``."""
+    return f"{count(number)}{SPACE}{one if number == 1 else many}"
+
+
+def name_of(arm: str) -> str:
+    """Write an arm's name as words: ``online-rotation`` is ``online rotation``."""
+    return " ".join(arm.replace("-", " ").replace("_", " ").split()) or arm
+
+
+def sentence_case(text: str) -> str:
+    """Raise the first letter and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def metric_name(metric: str) -> str:
+    """Write a metric's name: ``macro_f`` is ``macro-F``."""
+    return METRICS.get(metric, name_of(metric))
+
+
+def reason(method: str) -> str:
+    """Say why there is no interval, from the method that could not give one."""
+    return method.removeprefix("undefined:").strip() or "no reason given"

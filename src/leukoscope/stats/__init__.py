@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: scores, their intervals, and paired comparisons of arms."""

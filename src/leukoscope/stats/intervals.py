@@ -1,0 +1,394 @@
+"""Intervals for scores whose cells lie within groups: cases, or families of images.
+
+A bound that cannot be had is NaN, and the interval's method says why.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
+from leukoscope.stats.scores import Margins, scores_of_margins
+
+_NO_SPREAD = 1e-12
+"""Leave-one-out scores nearer together than this differ by rounding alone."""
+
+EXACT_BY_CELLS = "Clopper-Pearson: exact, cells counted as independent"
+"""The method of a score of exactly 0 or 1, where the groups show no spread."""
+
+WILSON = "Wilson score, every family is one cell"
+"""The method of a proportion where no two cells belong together."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Hold a score between its confidence bounds.
+
+    Attributes
+    ----------
+    value : float
+        The score; NaN where undefined.
+    low, high : float
+        The bounds; both NaN where no interval can be given.
+    method : str
+        How the bounds were got, or why there are none.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+
+def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
+    """Compute Wilson's score interval of a proportion (Wilson 1927), trials independent.
+
+    Parameters
+    ----------
+    successes, trials : float
+        Counts, 0 ≤ successes ≤ trials.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+        Within [0, 1]; NaN, NaN of 0 trials.
+
+    Raises
+    ------
+    DataError
+        If the counts are not such counts.
+    UsageError
+        If *level* is not between 0 and 1.
+    """
+    from scipy.special import ndtri
+
+    tail = tail_of(level)
+    _check_counts(successes, trials)
+    if trials == 0:
+        return np.nan, np.nan
+    square = float(ndtri(tail)) ** 2
+    share = successes / trials
+    centre = (successes + square / 2) / (trials + square)
+    spread = trials * share * (1 - share) + square / 4
+    half = float(np.sqrt(square * spread)) / (trials + square)
+    low = 0.0 if successes == 0 else max(centre - half, 0.0)
+    high = 1.0 if successes == trials else min(centre + half, 1.0)
+    return low, high
+
+
+def clopper_pearson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
+    """Compute the exact interval of a proportion (Clopper and Pearson 1934), trials independent.
+
+    Parameters
+    ----------
+    successes, trials : float
+        Counts, 0 ≤ successes ≤ trials.
+    level : float
+        Confidence, between 0 and 1; the true coverage is never less.
+
+    Returns
+    -------
+    low, high : float
+        Within [0, 1]; NaN, NaN of 0 trials.
+
+    Raises
+    ------
+    DataError
+        If the counts are not such counts.
+    UsageError
+        If *level* is not between 0 and 1.
+    """
+    from scipy.special import betaincinv
+
+    tail = tail_of(level)
+    _check_counts(successes, trials)
+    if trials == 0:
+        return np.nan, np.nan
+    failures = trials - successes
+    low = betaincinv(successes, failures + 1, tail) if successes > 0 else 0.0
+    high = betaincinv(successes + 1, failures, 1 - tail) if failures > 0 else 1.0
+    return float(low), float(high)
+
+
+def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95) -> Interval:
+    """Compute the delete-one-group jackknife t interval of a score, on the logit scale.
+
+    Parameters
+    ----------
+    value : float
+        The score of all groups, in [0, 1].
+    leave_one_out : (g,) float
+        The score without each group in turn.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        logit(value) ± t se, taken back to [0, 1]. Here
+        se² = (g − 1)/g Σ (l − mean l)² over the leave-one-out logits l, and t is
+        Student's with g − 1 degrees (Tukey 1958; Efron and Tibshirani 1993,
+        chapter 11). Where a leave-one-out score is exactly 0 or 1 the same is done on
+        the plain scale, clipped to [0, 1], and the method says so. The bounds are
+        NaN, with the reason in the method, where the value is undefined or exactly
+        0 or 1, where there are fewer than two groups, where a leave-one-out score
+        is undefined, and where the groups do not differ.
+
+    Raises
+    ------
+    DataError
+        If a score lies outside [0, 1] or *leave_one_out* is not one row of numbers.
+    UsageError
+        If *level* is not between 0 and 1.
+    """
+    left = np.asarray(leave_one_out, dtype=np.float64)
+    if left.ndim != 1 or (np.append(left, value) < 0).any() or (np.append(left, value) > 1).any():
+        raise DataError(
+            "A jackknife interval needs scores between 0 and 1, one a group; "
+            f"seen {value} and an array of the shape {left.shape}. Nothing was computed."
+        )
+    tail = tail_of(level)
+    reason = _degenerate(value, left)
+    if reason:
+        return Interval(float(value), np.nan, np.nan, f"undefined: {reason}")
+    if left.min() > 0 and left.max() < 1:
+        return _on_logit_scale(value, left, tail)
+    return _on_plain_scale(value, left, tail)
+
+
+def grouped_intervals(
+    matrices: ArrayLike, level: float = 0.95
+) -> dict[str, Interval | list[Interval]]:
+    """Compute an interval for every metric, cells within groups.
+
+    The estimand is the score of the pooled cells, for the population the groups were
+    drawn from. Groups without cells are as if they were not there, and a group
+    counts for a category's score only if it has cells that the score speaks of:
+    true cells for recall, calls for precision, either for F.
+
+    Parameters
+    ----------
+    matrices : (g, k, k) integers
+        A confusion matrix for each group, a case or a family; rows = truth.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    dict of str to Interval, or to a list of k of them
+        The metrics of :func:`~leukoscope.stats.scores.scores` except support, which
+        is a count. Accuracy, recall and precision: Wilson where every group is
+        one cell; else :func:`jackknife_logit`; where they are exactly 0 or 1, or
+        the groups do not differ, Clopper–Pearson on cells, which the method says.
+        F, macro-F and balanced accuracy: :func:`jackknife_logit`. Where fewer than two
+        groups count, or a score is undefined without one of them, the bounds are
+        NaN with the reason.
+
+    Raises
+    ------
+    DataError
+        If *matrices* are not counts of that shape.
+    UsageError
+        If *level* is not between 0 and 1.
+    """
+    tail_of(level)
+    groups = filled(group_margins(matrices))
+    left = leave_one_out(groups)
+    return _proportions(groups, left, level) | _composites(groups, left, level)
+
+
+def design_effect(icc: float, cells_per_case: float) -> float:
+    """Compute how many times wider a variance is for cells that come m to a case (Kish 1965).
+
+    Parameters
+    ----------
+    icc : float
+        Intraclass correlation of the cells of a case, in [0, 1].
+    cells_per_case : float
+        m, at least 1.
+
+    Returns
+    -------
+    float
+        1 + (m − 1) icc, at least 1.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of its range.
+    """
+    if not (0 <= icc <= 1 and 1 <= cells_per_case < np.inf):
+        raise UsageError(
+            "A design effect needs an intraclass correlation between 0 and 1 and at least "
+            f"1 cell a case; seen {icc} and {cells_per_case}."
+        )
+    return 1 + (cells_per_case - 1) * icc
+
+
+def widen(interval: Interval, design_effect: float) -> Interval:
+    """Widen an interval for independent cells to what it would be at a design effect.
+
+    Parameters
+    ----------
+    interval : Interval
+        Of a score in [0, 1].
+    design_effect : float
+        At least 1; see :func:`design_effect`.
+
+    Returns
+    -------
+    Interval
+        The half widths on the logit scale are multiplied by √(design effect). A value
+        of exactly 0 or 1 has no logit; its far bound's distance from certainty is
+        raised to the power of the design effect, which for Clopper–Pearson is exactly
+        the interval at 1/(design effect) of the cells. NaN bounds stay, with their
+        reason.
+
+    Raises
+    ------
+    UsageError
+        If *design_effect* is less than 1.
+    """
+    if not 1 <= design_effect < np.inf:
+        raise UsageError(f"A design effect is at least 1; seen {design_effect}.")
+    value, low, high = interval.value, interval.low, interval.high
+    if np.isnan(low) or np.isnan(high):
+        return interval
+    if value in {0.0, 1.0}:
+        low, high = low**design_effect, 1 - (1 - high) ** design_effect
+    else:
+        low = _stretched(value, low, design_effect)
+        high = _stretched(value, high, design_effect)
+    method = f"{interval.method}; widened for a design effect of {design_effect:.4g}"
+    return Interval(value, low, high, method)
+
+
+def tail_of(level: float) -> float:
+    """Return the probability left beyond each bound. Raises UsageError unless 0 < level < 1."""
+    if not 0 < level < 1:
+        raise UsageError(f"A confidence level lies between 0 and 1, as 0.95 does; seen {level}.")
+    return (1 - level) / 2
+
+
+def _proportions(
+    groups: Margins, left: dict[str, NDArray[np.float64]], level: float
+) -> dict[str, Interval | list[Interval]]:
+    correct, truth, calls = groups
+    right, cells = correct.sum(axis=-1), truth.sum(axis=-1)
+    alone = bool((cells == 1).all())
+    columns = range(truth.shape[-1])
+
+    def each(name: str, trials: NDArray[np.number]) -> list[Interval]:
+        return [
+            _proportion(correct[:, c], trials[:, c], left[name][:, c], level, alone=alone)
+            for c in columns
+        ]
+
+    return {
+        "accuracy": _proportion(right, cells, left["accuracy"], level, alone=alone),
+        "recall": each("recall", truth),
+        "precision": each("precision", calls),
+    }
+
+
+def _proportion(
+    successes: NDArray[np.number],
+    trials: NDArray[np.number],
+    left: NDArray[np.float64],
+    level: float,
+    *,
+    alone: bool,
+) -> Interval:
+    used = trials > 0
+    hits, cells = int(successes.sum()), int(trials.sum())
+    value = hits / cells if cells else np.nan
+    if cells and alone:
+        return Interval(value, *wilson(hits, cells, level), WILSON)
+    without_spread = hits in {0, cells} or (used.any() and np.ptp(left[used]) <= _NO_SPREAD)
+    if used.sum() >= 2 and without_spread:
+        return Interval(value, *clopper_pearson(hits, cells, level), EXACT_BY_CELLS)
+    return jackknife_logit(value, left[used], level)
+
+
+def _composites(
+    groups: Margins, left: dict[str, NDArray[np.float64]], level: float
+) -> dict[str, Interval | list[Interval]]:
+    values = scores_of_margins(total_of(groups))
+    used = groups.truth + groups.calls > 0
+    by_category = [
+        jackknife_logit(float(value), left["f"][used[:, c], c], level)
+        for c, value in enumerate(values["f"])
+    ]
+    means: dict[str, Interval | list[Interval]] = {
+        name: jackknife_logit(float(values[name]), left[name], level)
+        for name in ("balanced_accuracy", "macro_f")
+    }
+    return means | {"f": by_category}
+
+
+def _degenerate(value: float, left: NDArray[np.float64]) -> str:
+    if np.isnan(value):
+        return "no cells to score"
+    if left.size < 2:
+        return "fewer than 2 groups"
+    if value in {0.0, 1.0}:
+        return f"a score of exactly {value:.0f} shows no spread over groups"
+    if np.isnan(left).any():
+        return "without one of the groups nothing can be said: a category is seen in it only"
+    if np.ptp(left) <= _NO_SPREAD:
+        return "the groups do not differ"
+    return ""
+
+
+def _on_logit_scale(value: float, left: NDArray[np.float64], tail: float) -> Interval:
+    half = _half_width(np.log(left) - np.log1p(-left), tail)
+    centre = _logit(value)
+    method = f"jackknife t on the logit scale, {left.size} groups"
+    return Interval(float(value), _expit(centre - half), _expit(centre + half), method)
+
+
+def _on_plain_scale(value: float, left: NDArray[np.float64], tail: float) -> Interval:
+    half = _half_width(left, tail)
+    low, high = max(value - half, 0.0), min(value + half, 1.0)
+    method = (
+        f"jackknife t on the plain scale, clipped to [0, 1], {left.size} groups: "
+        "without one group the score is exactly 0 or 1"
+    )
+    return Interval(float(value), float(low), float(high), method)
+
+
+def _half_width(left: NDArray[np.float64], tail: float) -> float:
+    from scipy.special import stdtrit
+
+    n = left.size
+    variance = (n - 1) / n * ((left - left.mean()) ** 2).sum()
+    return float(stdtrit(n - 1, 1 - tail) * np.sqrt(variance))
+
+
+def _stretched(value: float, bound: float, effect: float) -> float:
+    if bound in {0.0, 1.0}:
+        return bound
+    centre = _logit(value)
+    return _expit(centre + (_logit(bound) - centre) * float(np.sqrt(effect)))
+
+
+def _logit(share: float) -> float:
+    return float(np.log(share) - np.log1p(-share))
+
+
+def _expit(logit: float) -> float:
+    from scipy.special import expit
+
+    return float(expit(logit))
+
+
+def _check_counts(successes: float, trials: float) -> None:
+    if not 0 <= successes <= trials < np.inf:
+        raise DataError(
+            f"A proportion needs 0 ≤ successes ≤ trials; seen {successes} of {trials}. "
+            "Nothing was computed."
+        )

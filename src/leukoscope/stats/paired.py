@@ -1,0 +1,306 @@
+"""Paired comparisons of two arms over replicates and groups, and what to conclude from them."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from leukoscope.foundation.errors import DataError, UsageError, unknown_name
+from leukoscope.stats.intervals import tail_of
+from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
+from leukoscope.stats.scores import SCALAR_METRICS, Margins, scores_of_margins
+
+Verdict = Literal["helps", "harms", "no difference larger than m", "undecided"]
+
+_NO_VARIANCE = 1e-20
+"""A variance below this is rounding: one cell in a million in one of a hundred replicates
+moves it more."""
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """Hold the difference of two arms, its interval, and where its variance comes from.
+
+    Attributes
+    ----------
+    value : float
+        Mean over replicates of the other arm's score minus the baseline's.
+    low, high : float
+        Confidence bounds; NaN where no interval can be given.
+    p_value : float
+        Two-sided, against a difference of 0; NaN where no interval can be given.
+    degrees : float
+        Degrees of freedom of the t interval.
+    variance_groups, variance_replicates : float
+        Variance of *value* that goes with the groups, and with the replicates. Each
+        holds the interaction of both once; NaN where it cannot be estimated.
+    n_groups, n_replicates : int
+        Groups with cells, and replicates.
+    method : str
+        How the bounds were got, or why there are none.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    degrees: float
+    variance_groups: float
+    variance_replicates: float
+    n_groups: int
+    n_replicates: int
+    method: str
+
+
+def paired_difference(
+    baseline: ArrayLike, other: ArrayLike, metric: str, level: float = 0.95
+) -> TwoWay:
+    r"""Compare two arms that were trained in paired replicates and tested on the same cells.
+
+    Parameters
+    ----------
+    baseline, other : (r, g, k, k) integers
+        A confusion matrix for each replicate and group; rows = truth. Replicate i of
+        both arms shares its training draw, and all are tested on the same cells.
+    metric : str
+        ``accuracy``, ``balanced_accuracy`` or ``macro_f``.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    TwoWay
+        The mean over replicates of d_r, the other arm's score minus the baseline's,
+        with a t interval and a two-sided p value. With one replicate, one group, or
+        a category whose true cells lie all in one group (for the means over
+        categories) the bounds are NaN and the method says why. An arm against
+        itself has low = high = value = 0 and p = 1; the same non-zero difference
+        everywhere leaves no spread to judge it by, and the bounds are NaN.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ, the matrices are not counts, or the true cells of a group
+        are not the same in all replicates of both arms.
+    UsageError
+        If the metric is unknown or *level* is not between 0 and 1.
+
+    Notes
+    -----
+    *What the parts stand for.* Another set of cases would give another difference:
+    the part of the groups (cases, or families). Another training draw and another
+    start of the network would too: the part of the replicates. That an arm does
+    better on some cases in some replicates only is their interaction. The answer is
+    for new cases and new training runs, conditional on the pool from which the
+    training draws come: all replicates share it, so how the answer would change
+    with another pool cannot be seen here.
+
+    *Formulae.* The influence of group g in replicate r is
+    u_rg = (G − 1)(d_r − d_{r,−g}), with d_{r,−g} the difference without the group.
+    With a bar for a mean, and u'_rg what is left of u_rg after its row and column means:
+
+    - S_G = var_g(ū_g) / G, with G − 1 degrees,
+    - S_R = var_r(d_r) / R, with R − 1 degrees,
+    - S_GR = Σ u'² / ((G − 1)(R − 1)) / (G R), with (G − 1)(R − 1) degrees.
+
+    In the random model d_rg = δ + a_r + b_g + e_rg each of S_G and S_R has
+    σ_e²/(G R) in its expectation besides its own part, and S_GR is just that; hence
+    V = S_G + S_R − S_GR, and by Satterthwaite (1946), equating the first two moments
+    of V with those of a scaled χ²,
+
+    ν = V² / (S_G²/(G − 1) + S_R²/(R − 1) + S_GR²/((G − 1)(R − 1))).
+
+    Where S_GR exceeds the smaller of S_G and S_R, that part is not above noise:
+    V is the larger one, with its own degrees. So V = max(S_G + S_R − S_GR, S_G, S_R).
+    """
+    if metric not in SCALAR_METRICS:
+        raise unknown_name("metric of a paired comparison", metric, SCALAR_METRICS)
+    tail = tail_of(level)
+    differences, influence = _influence(_paired_margins(baseline, other), metric)
+    groups, replicates, interaction = variance_parts(differences, influence)
+    blank = TwoWay(
+        value=float(differences.mean()),
+        low=np.nan,
+        high=np.nan,
+        p_value=np.nan,
+        degrees=np.nan,
+        variance_groups=groups,
+        variance_replicates=replicates,
+        n_groups=influence.shape[1],
+        n_replicates=influence.shape[0],
+        method="",
+    )
+    # A group that cannot be left out makes its column of influences NaN, and so every part.
+    reason = _missing(blank, defined=not np.isnan(influence).any())
+    if reason:
+        return replace(blank, method=f"undefined: {reason}")
+    return _with_interval(blank, interaction, tail)
+
+
+def verdict(low: float, high: float, margin: float) -> Verdict:
+    """Conclude from an interval of a difference (the higher the better) and a margin.
+
+    Parameters
+    ----------
+    low, high : float
+        Confidence bounds of other minus baseline.
+    margin : float
+        m, the smallest difference that matters, named before the comparison; above 0.
+
+    Returns
+    -------
+    str
+        ``"no difference larger than m"`` if −m < low and high < m, even where the
+        interval excludes 0: a difference shown to be smaller than what was named to
+        matter is no help. Else ``"helps"`` if low > 0, ``"harms"`` if high < 0, and
+        ``"undecided"`` otherwise or where a bound is NaN.
+
+    Raises
+    ------
+    UsageError
+        If the margin is not above 0 or the bounds are the wrong way round.
+    """
+    if not 0 < margin < np.inf or low > high:
+        raise UsageError(
+            "A verdict needs a margin above 0 and low ≤ high; "
+            f"seen a margin of {margin} and the bounds {low} and {high}."
+        )
+    if np.isnan(low) or np.isnan(high):
+        return "undecided"
+    if -margin < low and high < margin:
+        return "no difference larger than m"
+    if low > 0:
+        return "helps"
+    return "harms" if high < 0 else "undecided"
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Adjust p values for their number by Holm's step-down method (Holm 1979).
+
+    Parameters
+    ----------
+    p_values : (n,) float
+        In [0, 1]; NaN for a comparison that could not be tested.
+
+    Returns
+    -------
+    (n,) float64
+        Adjusted values in the order given. NaN stays NaN and does not count: what
+        was not tested cannot be rejected wrongly.
+
+    Raises
+    ------
+    DataError
+        If a p value lies outside [0, 1].
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    tested = np.flatnonzero(~np.isnan(values))
+    if values.ndim != 1 or (values[tested] < 0).any() or (values[tested] > 1).any():
+        raise DataError(f"p values lie between 0 and 1, in one row; seen {values.tolist()}.")
+    adjusted = np.full(values.shape, np.nan)
+    order = tested[np.argsort(values[tested], kind="stable")]
+    steps = values[order] * np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def _paired_margins(baseline: ArrayLike, other: ArrayLike) -> list[tuple[Margins, Margins]]:
+    before, after = np.asarray(baseline), np.asarray(other)
+    if before.shape != after.shape or before.ndim != 4 or before.shape[0] == 0:
+        raise DataError(
+            "Two arms are compared as counts of one shape (replicates, groups, categories, "
+            f"categories); seen {before.shape} and {after.shape}. Nothing was compared."
+        )
+    pairs = [
+        (group_margins(old), group_margins(new)) for old, new in zip(before, after, strict=True)
+    ]
+    expected = pairs[0][0].truth
+    if any((arm.truth != expected).any() for pair in pairs for arm in pair):
+        raise DataError(
+            "The true cells of a group differ between replicates or arms, so these arms were "
+            "not tested on the same cells. Nothing was compared. Join predictions by cell_id."
+        )
+    return [(filled(old), filled(new)) for old, new in pairs]
+
+
+def _influence(
+    pairs: list[tuple[Margins, Margins]], metric: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute d_r, of shape (r,), and u_rg, of shape (r, g)."""
+    whole = [[scores_of_margins(total_of(arm))[metric] for arm in pair] for pair in pairs]
+    differences = np.array([new - old for old, new in whole])
+    without = np.stack(
+        [leave_one_out(new)[metric] - leave_one_out(old)[metric] for old, new in pairs]
+    )
+    return differences, (without.shape[1] - 1) * (differences[:, None] - without)
+
+
+def variance_parts(
+    differences: NDArray[np.float64], influence: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Estimate S_G, S_R and S_GR, NaN where there are too few groups or replicates."""
+    n_replicates, n_groups = influence.shape
+    groups = replicates = interaction = np.nan
+    by_group = influence.mean(axis=0)
+    if n_groups > 1:
+        groups = float(by_group.var(ddof=1)) / n_groups
+    if n_replicates > 1:
+        replicates = float(differences.var(ddof=1)) / n_replicates
+    if n_groups > 1 and n_replicates > 1:
+        rest = influence - influence.mean(axis=1, keepdims=True) - by_group + influence.mean()
+        degrees = (n_groups - 1) * (n_replicates - 1)
+        interaction = float((rest**2).sum()) / degrees / (n_groups * n_replicates)
+    return groups, replicates, interaction
+
+
+def _missing(result: TwoWay, *, defined: bool) -> str:
+    if np.isnan(result.value):
+        return "no cells to score"
+    if result.n_groups < 2:
+        return "fewer than 2 groups"
+    if not defined:
+        return "without one of the groups nothing can be said: a category is seen in it only"
+    if result.n_replicates < 2:
+        return "fewer than 2 replicates"
+    if result.value != 0 and _no_variance(result):
+        return "the difference is the same in every group and replicate"
+    return ""
+
+
+def _no_variance(result: TwoWay) -> bool:
+    return max(result.variance_groups, result.variance_replicates) <= _NO_VARIANCE
+
+
+def _with_interval(result: TwoWay, interaction: float, tail: float) -> TwoWay:
+    from scipy.special import stdtr, stdtrit
+
+    if _no_variance(result):
+        method = "no variance: the arms score alike in every group and replicate"
+        return replace(result, low=result.value, high=result.value, p_value=1.0, method=method)
+    variance, degrees, how = combined_variance(result, interaction)
+    error = float(np.sqrt(variance))
+    half = float(stdtrit(degrees, 1 - tail)) * error
+    return replace(
+        result,
+        low=result.value - half,
+        high=result.value + half,
+        p_value=2 * float(stdtr(degrees, -abs(result.value) / error)),
+        degrees=degrees,
+        method=f"two-way jackknife t, {result.n_groups} groups × {result.n_replicates} "
+        f"replicates, {how}",
+    )
+
+
+def combined_variance(result: TwoWay, interaction: float) -> tuple[float, float, str]:
+    """Add up the parts to a variance, its degrees, and the words for how that was done."""
+    groups, replicates = result.variance_groups, result.variance_replicates
+    of_groups, of_replicates = result.n_groups - 1.0, result.n_replicates - 1.0
+    if interaction > min(groups, replicates):
+        if groups >= replicates:
+            return groups, of_groups, "spread of groups alone"
+        return replicates, of_replicates, "spread of replicates alone"
+    variance = groups + replicates - interaction
+    moments = groups**2 / of_groups + replicates**2 / of_replicates
+    moments += interaction**2 / (of_groups * of_replicates)
+    return variance, variance**2 / moments, "Satterthwaite degrees"

@@ -1,0 +1,60 @@
+"""What a training is, as a value: everything its result depends on, but for data and machine."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from leukoscope.augmentation.recipe import AugmentationRecipe
+from leukoscope.records.recipes import Recipe
+from leukoscope.records.runs import Preprocessing, Setting, WeightsOrigin
+
+
+class TrainingRecipe(Recipe):
+    """State one training."""
+
+    model: str = "resnet18"
+    """Name of a timm network."""
+    build_arguments: dict[str, Setting] = Field(default={})
+    """Arguments beside the name that the network is built with."""
+    weights: WeightsOrigin | None = None
+    """What it starts from; nothing for random weights."""
+    preprocessing: Preprocessing = Preprocessing()
+    """How pixels become the network's input."""
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+    """What is done to training cells."""
+    augmentation_use: Literal["online", "in-place"] = "online"
+    """``online``: anew at each visit. ``in-place``: once for all, the same at each visit."""
+    train_cells: int | None = Field(default=None, ge=2)
+    """How many cells are drawn from the training split, whole families, stratified; all if null."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """The optimiser."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """The highest learning rate."""
+    weight_decay: float = Field(default=0.05, ge=0)
+    """Decay of weights; biases and normalisation are spared."""
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    """Course of the learning rate."""
+    warmup_updates: int = Field(default=20, ge=0)
+    """The rate rises evenly over these updates."""
+    plateau_patience: int = Field(default=3, ge=1)
+    """With ``plateau``: lowered after so many validations without a new best."""
+    batch_size: int = Field(default=64, ge=2)
+    """Cells an update."""
+    updates: int = Field(default=600, ge=1)
+    """Number of optimiser updates."""
+    validate_every: int = Field(default=50, ge=1)
+    """Validation is scored each time so many updates are done, and after the last."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many validations without a new best; null never stops early."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of each label spread evenly over all categories."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the forward and backward pass; ``auto`` takes what the machine does best."""
+    split: str = "splits"
+    """Name of the dataset's split."""
+    repeat: int = Field(default=0, ge=0)
+    """Which of its repeats."""
+    fold: int = Field(default=0, ge=0)
+    """Which of its folds."""
+    seed: int = Field(default=0, ge=0)
+    """Draw of training cells, initial weights, order and augmentation follow from it."""

@@ -1,0 +1,245 @@
+"""The life of a run folder: begun, gone on with, finished; never overwritten."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import nn
+
+from leukoscope.fitting.machine import choose_device, choose_precision, describe
+from leukoscope.foundation import files
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.intake.store import open_store
+from leukoscope.models.backbones import build, check_size
+from leukoscope.models.folders import write_model
+from leukoscope.models.predictions import prediction_table
+from leukoscope.models.weights import WeightsCard, load_weights
+from leukoscope.records import tables
+from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
+from leukoscope.records.recipes import write_recipe
+from leukoscope.records.runs import ModelCard, is_finished
+from leukoscope.training.cells import gather, training_draw
+from leukoscope.training.loop import Fit, best_row, fit
+from leukoscope.training.recipe import TrainingRecipe
+
+
+def train_run(
+    dataset: Dataset,
+    recipe: TrainingRecipe,
+    *,
+    weights: WeightsCard | None,
+    out: Path,
+    device: str,
+) -> Path:
+    """Train, predict the test split once, and leave a finished run folder.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a split of the recipe's name.
+    recipe : TrainingRecipe
+        What to do.
+    weights : WeightsCard or None
+        The starting weights the recipe names.
+    out : Path
+        The run folder. An unfinished run of the same recipe and data goes on where it
+        stopped; a finished one is left as it is.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` …
+
+    Returns
+    -------
+    Path
+        *out*, with ``done.json``.
+
+    Raises
+    ------
+    UsageError
+        If another run or anything else stands at *out*.
+    DataError
+        If the split is missing or parts a group, or a picture is gone.
+    RunError
+        If the loss is not finite or the disk is full; the run can go on.
+    """
+    divided = read_split(dataset, recipe.split, recipe.repeat, recipe.fold)
+    sides = _sides(divided, recipe)
+    chosen = choose_device(device)
+    begun = _begin(dataset, recipe, sides, out, chosen)
+    if is_finished(out):
+        return out
+    started = time.monotonic()
+    with files.locked(out / "lock", wait=False):
+        torch.set_num_threads(begun["threads"])
+        network, digest = _starting_network(dataset, recipe, weights)
+        categories = dataset.card.categories
+        seen = pl.concat([sides["train"], sides["validation"]])
+        store = open_store(dataset, seen, recipe.preprocessing.size_px)
+        state = fit(
+            network,
+            gather(sides["train"], categories, store),
+            gather(sides["validation"], categories, store),
+            recipe,
+            run=out,
+            device=chosen,
+            precision=begun["precision"],
+        )
+        network.load_state_dict(state.best)
+        card = _card(dataset, recipe, seen)
+        write_model(out / "model", network, card)
+        _predict_test(dataset, sides["test"], network, card, out, chosen)
+        _finish(out, state, recipe, sides, digest, time.monotonic() - started)
+    return out
+
+
+def _sides(divided: pl.DataFrame, recipe: TrainingRecipe) -> dict[str, pl.DataFrame]:
+    sides = {
+        name: divided.filter(pl.col("split") == name).drop("split")
+        for name in ("train", "validation", "test")
+    }
+    empty = [name for name, part in sides.items() if part.is_empty()]
+    if empty:
+        raise DataError(
+            f"The split {recipe.split!r} has no cells in {', '.join(empty)}. Nothing was started."
+        )
+    sides["train"] = training_draw(sides["train"], recipe.train_cells, recipe.seed)
+    leaked = sides["test"].join(
+        pl.concat([sides["train"], sides["validation"]]), on="content", how="semi"
+    )
+    if leaked.height:
+        raise DataError(
+            f"{leaked.height} test pictures are also in training or validation, for example "
+            f"{leaked['cell_id'][0]}. Nothing was started. Make a new split."
+        )
+    return sides
+
+
+def _begin(
+    dataset: Dataset,
+    recipe: TrainingRecipe,
+    sides: dict[str, pl.DataFrame],
+    out: Path,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Lay the run folder down, or check that the one there is this very run."""
+    facts = {
+        "name": dataset.card.name,
+        "manifest_digest": manifest_digest(dataset.manifest),
+        "categories": list(dataset.card.categories),
+        "licence": dataset.card.licence,
+        "citation": dataset.card.citation,
+        "n_cells": {name: part.height for name, part in sides.items()},
+        "n_families": {name: part["family"].n_unique() for name, part in sides.items()},
+    }
+    if (out / "environment.json").is_file():
+        _refuse_other_run(out, recipe, facts)
+        environment: dict[str, Any] = files.read_json(out / "environment.json")
+        return environment
+    files.refuse_existing(out) if not (out / "recipe.yaml").is_file() else None
+    precision = recipe.precision if recipe.precision != "auto" else choose_precision(device)
+    environment = describe(device, precision)
+    _mark_used(dataset, recipe, out)
+    write_recipe(out / "recipe.yaml", recipe)
+    files.write_json(out / "dataset.json", facts)
+    files.write_json(out / "environment.json", environment)
+    return environment
+
+
+def _refuse_other_run(out: Path, recipe: TrainingRecipe, facts: dict[str, Any]) -> None:
+    stored = TrainingRecipe.from_yaml(out / "recipe.yaml")
+    other = [
+        name
+        for name in TrainingRecipe.model_fields
+        if getattr(stored, name) != getattr(recipe, name)
+    ]
+    if files.read_json(out / "dataset.json")["manifest_digest"] != facts["manifest_digest"]:
+        other.append("the dataset's cells")
+    if other:
+        raise UsageError(
+            f"{out} holds another run: {', '.join(other)} differ. It was left untouched. "
+            "Give --out a new name, or the options it was started with."
+        )
+
+
+def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:
+    path = splits_path(dataset.folder, recipe.split).with_suffix(".used.json")
+    used = files.read_json(path) if path.is_file() else []
+    files.write_json(path, sorted({*used, out.name}))
+
+
+def _starting_network(
+    dataset: Dataset, recipe: TrainingRecipe, weights: WeightsCard | None
+) -> tuple[nn.Module, str]:
+    network = build(
+        recipe.model, recipe.build_arguments, len(dataset.card.categories), seed=recipe.seed
+    )
+    if weights is not None:
+        load_weights(network, weights, recipe.model)
+    check_size(network, recipe.model, recipe.preprocessing.size_px)
+    return network, weights_digest(network)
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Hash all weights of a network: equal starts have equal digests."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).data)
+    return digest.hexdigest()
+
+
+def _card(dataset: Dataset, recipe: TrainingRecipe, seen: pl.DataFrame) -> ModelCard:
+    contents: Sequence[str] = seen["content"].unique().sort().to_list()
+    return ModelCard(
+        model=recipe.model,
+        build_arguments=recipe.build_arguments,
+        categories=dataset.card.categories,
+        preprocessing=recipe.preprocessing,
+        weights=recipe.weights,
+        dataset_digest=manifest_digest(dataset.manifest),
+        training_cells_digest=hashlib.sha256("\n".join(contents).encode()).hexdigest(),
+        seen_contents=tuple(contents),
+    )
+
+
+def _predict_test(
+    dataset: Dataset,
+    test: pl.DataFrame,
+    network: nn.Module,
+    card: ModelCard,
+    out: Path,
+    device: torch.device,
+) -> None:
+    table = prediction_table(dataset, test, network, card, run_id=out.name, device=device)
+    tables.write_table(out / "predictions.parquet", table, tables.PREDICTIONS)
+
+
+def _finish(
+    out: Path,
+    state: Fit,
+    recipe: TrainingRecipe,
+    sides: dict[str, pl.DataFrame],
+    digest: str,
+    seconds: float,
+) -> None:
+    best = best_row(state.history)
+    files.write_json(
+        out / "done.json",
+        {
+            "recipe_id": recipe.recipe_id,
+            "updates": state.update,
+            "best_update": best["update"],
+            "validation_macro_f": best["validation_macro_f"],
+            "starting_weights_digest": digest,
+            "n_train": sides["train"].height,
+            "n_validation": sides["validation"].height,
+            "n_test": sides["test"].height,
+            "seconds_since_last_start": round(seconds, 1),
+        },
+    )
+    (out / "checkpoint.safetensors").unlink(missing_ok=True)
+    (out / "lock").unlink(missing_ok=True)

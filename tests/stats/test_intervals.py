@@ -1,0 +1,298 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from tests.reference import jackknife_reference
+
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.foundation.streams import stream
+from leukoscope.stats.intervals import (
+    EXACT_BY_CELLS,
+    WILSON,
+    Interval,
+    clopper_pearson,
+    design_effect,
+    grouped_intervals,
+    jackknife_logit,
+    widen,
+    wilson,
+)
+from leukoscope.stats.scores import scores
+
+COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+def flat(intervals):
+    """List every interval with its metric and category."""
+    for name, found in intervals.items():
+        for category, interval in enumerate(found if isinstance(found, list) else [found]):
+            yield name, category, interval
+
+
+def two_by_two(right, cells):
+    """Build one matrix a group whose accuracy is right / cells, all truth in one category."""
+    matrices = np.zeros((len(right), 2, 2), dtype=np.int64)
+    matrices[:, 0, 0], matrices[:, 0, 1] = right, np.asarray(cells) - right
+    return matrices
+
+
+@given(COUNTS, st.sampled_from([0.8, 0.95, 0.99]))
+def test_binomial_intervals_agree_with_scipy(counts, level):
+    """Wilson and Clopper-Pearson equal an independent implementation."""
+    trial = binomtest(*counts)
+    for ours, name in ((wilson, "wilson"), (clopper_pearson, "exact")):
+        theirs = trial.proportion_ci(confidence_level=level, method=name)
+        np.testing.assert_allclose(ours(*counts, level), theirs, atol=1e-9)
+
+
+@given(COUNTS)
+def test_binomial_intervals_mirror(counts):
+    """Counting failures instead of successes mirrors the interval."""
+    successes, trials = counts
+    for method in (wilson, clopper_pearson):
+        low, high = method(successes, trials)
+        assert 0 <= low <= successes / trials <= high <= 1
+        np.testing.assert_allclose(
+            method(trials - successes, trials), (1 - high, 1 - low), atol=1e-9
+        )
+
+
+def test_five_cells_of_a_hundred():
+    """Textbook limits of a 5 % eosinophil count: 1.6 to 11.3 %."""
+    np.testing.assert_allclose(clopper_pearson(5, 100), (0.016, 0.113), atol=5e-4)
+
+
+@pytest.mark.parametrize("method", [wilson, clopper_pearson])
+def test_no_trials_give_no_interval(method):
+    """Nothing seen, nothing said."""
+    assert np.isnan(method(0, 0)).all()
+
+
+@pytest.mark.parametrize("method", [wilson, clopper_pearson])
+@pytest.mark.parametrize("counts", [(-1, 5), (6, 5), (np.nan, 5), (1, np.inf)])
+def test_impossible_counts_are_refused(method, counts):
+    """More successes than trials is an error of the caller."""
+    with pytest.raises(DataError, match="0 ≤ successes ≤ trials"):
+        method(*counts)
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
+def test_impossible_levels_are_refused(level):
+    """A level of 95 means .95, and is not guessed to."""
+    calls = [
+        lambda: wilson(1, 2, level),
+        lambda: clopper_pearson(1, 2, level),
+        lambda: jackknife_logit(0.5, [0.4, 0.6], level),
+        lambda: grouped_intervals(two_by_two([1, 2], [2, 3]), level),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="between 0 and 1"):
+            call()
+
+
+def test_jackknife_of_three_groups_by_hand():
+    """Leave-one-out logits ln 3, 0, ln 3: standard error 2/3 ln 3 about ln 2, t of 2 degrees."""
+    seen = jackknife_logit(2 / 3, [3 / 4, 1 / 2, 3 / 4])
+    half = 4.302652730 * 2 / 3 * np.log(3)
+    expected = 1 / (1 + np.exp(-(np.log(2) + np.array([-half, half]))))
+    np.testing.assert_allclose((seen.low, seen.high), expected, rtol=1e-8)
+    assert seen.method == "jackknife t on the logit scale, 3 groups"
+
+
+@given(st.lists(st.floats(0.05, 0.95), min_size=2, max_size=12), st.floats(0.05, 0.95))
+def test_jackknife_agrees_with_loops_and_mirrors(left, value):
+    """The bounds are those of the plain sums; errors mirror right calls."""
+    seen = jackknife_logit(value, left)
+    if np.ptp(left) <= 1e-12:
+        assert seen.method == "undefined: the groups do not differ"
+        return
+    expected = jackknife_reference.logit_interval(value, left)
+    np.testing.assert_allclose((seen.low, seen.high), expected, rtol=1e-6, atol=1e-12)
+    mirrored = jackknife_logit(1 - value, 1 - np.array(left))
+    np.testing.assert_allclose((1 - mirrored.high, 1 - mirrored.low), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("value", "left", "reason"),
+    [
+        (np.nan, [0.5, 0.6], "no cells to score"),
+        (0.5, [0.5], "fewer than 2 groups"),
+        (0.5, [], "fewer than 2 groups"),
+        (1.0, [1.0, 1.0], "exactly 1 shows no spread"),
+        (0.0, [0.0, 0.0], "exactly 0 shows no spread"),
+        (0.5, [0.5, np.nan], "seen in it only"),
+        (0.5, [0.5, 0.5], "the groups do not differ"),
+    ],
+)
+def test_degenerate_jackknives_say_why(value, left, reason):
+    """No bound is made up: both are NaN and the method carries the reason."""
+    seen = jackknife_logit(value, left)
+    assert np.isnan([seen.low, seen.high]).all()
+    assert seen.method.startswith("undefined: ")
+    assert reason in seen.method
+
+
+def test_all_errors_in_one_group_fall_back_to_the_plain_scale():
+    """Leave-one-out scores of exactly 1 have no logit; the method says what was done."""
+    left = [1.0, 0.85, 0.85, 0.85]
+    seen = jackknife_logit(0.9, left)
+    half = 3.182446305 * np.sqrt(3 / 4 * np.sum((np.array(left) - np.mean(left)) ** 2))
+    assert seen.low == pytest.approx(0.9 - half)
+    assert seen.high == 1
+    assert "plain scale, clipped to [0, 1]" in seen.method
+
+
+@pytest.mark.parametrize(("value", "left"), [(1.2, [0.5, 0.6]), (0.5, [-0.1, 0.6]), (0.5, [[0.5]])])
+def test_impossible_scores_are_refused(value, left):
+    """A score outside [0, 1] has no logit."""
+    with pytest.raises(DataError, match="scores between 0 and 1"):
+        jackknife_logit(value, left)
+
+
+def test_every_metric_has_an_interval_around_its_score():
+    """Values equal the scores of the pooled cells, and lie within their bounds."""
+    matrices = stream(0, "every").integers(1, 9, size=(7, 4, 4))
+    seen, expected = grouped_intervals(matrices), scores(matrices.sum(axis=0))
+    assert set(seen) == set(expected) - {"support"}
+    for name, category, interval in flat(seen):
+        assert interval.value == pytest.approx(np.atleast_1d(expected[name])[category])
+        assert 0 < interval.low < interval.value < interval.high < 1
+        left = jackknife_reference.without_each(matrices.tolist(), name)
+        if isinstance(left[0], list):
+            left = [row[category] for row in left]
+        bounds = jackknife_reference.logit_interval(interval.value, left)
+        np.testing.assert_allclose((interval.low, interval.high), bounds, rtol=1e-9)
+
+
+def test_names_and_emptiness_of_groups_change_nothing():
+    """Groups may be numbered otherwise, and groups without cells are as if not there."""
+    matrices = stream(1, "order").integers(0, 5, size=(9, 3, 3))
+    before = list(flat(grouped_intervals(matrices)))
+    padded = np.concatenate([np.zeros((2, 3, 3), dtype=np.int64), matrices[::-1]])
+    for (_, _, old), (_, _, new) in zip(before, flat(grouped_intervals(padded)), strict=True):
+        np.testing.assert_allclose((new.low, new.high), (old.low, old.high))
+        assert new.method == old.method
+
+
+def test_families_of_one_are_given_wilson():
+    """Accuracy, recall and precision of cells that all stand alone are plain proportions."""
+    matrices = np.zeros((30, 2, 2), dtype=np.int64)
+    truth, calls = stream(2, "alone").integers(0, 2, size=(2, 30))
+    matrices[np.arange(30), truth, calls] = 1
+    seen, total = grouped_intervals(matrices), matrices.sum(axis=0)
+    assert (seen["accuracy"].low, seen["accuracy"].high) == wilson(np.trace(total), 30)
+    for c in range(2):
+        recall, precision = seen["recall"][c], seen["precision"][c]
+        assert (recall.low, recall.high) == wilson(total[c, c], total[c].sum())
+        assert (precision.low, precision.high) == wilson(total[c, c], total[:, c].sum())
+        assert recall.method == precision.method == WILSON
+    assert seen["macro_f"].method.startswith("jackknife")
+
+
+@pytest.mark.parametrize("right", [[4, 6], [0, 0], [2, 3]])
+def test_proportions_without_spread_are_exact_by_cells(right):
+    """All right, all wrong, or the same share in each group: Clopper-Pearson, and said."""
+    cells = [4, 6]
+    seen = grouped_intervals(two_by_two(right, cells))["accuracy"]
+    assert (seen.low, seen.high) == clopper_pearson(sum(right), sum(cells))
+    assert seen.method == EXACT_BY_CELLS
+
+
+def test_a_category_in_one_group_only_has_no_interval():
+    """Recall of a category of one case, and the means it enters, are values without bounds."""
+    matrices = stream(3, "one group").integers(1, 6, size=(5, 3, 3))
+    matrices[1:, 2, :] = 0
+    seen = grouped_intervals(matrices)
+    assert seen["recall"][2].method == "undefined: fewer than 2 groups"
+    for name in ("macro_f", "balanced_accuracy"):
+        assert "a category is seen in it only" in seen[name].method
+        assert np.isnan([seen[name].low, seen[name].high]).all()
+        assert seen[name].value > 0
+    assert seen["accuracy"].low > 0
+
+
+def test_absent_categories_and_empty_tables_are_undefined():
+    """Nothing to divide by gives NaN, for the value as for the bounds."""
+    matrices = stream(4, "absent").integers(1, 6, size=(5, 3, 3))
+    matrices[:, 2, :] = matrices[:, :, 2] = 0
+    seen = grouped_intervals(matrices)
+    for name in ("recall", "precision", "f"):
+        assert np.isnan([seen[name][2].value, seen[name][2].low, seen[name][2].high]).all()
+        assert seen[name][2].method == "undefined: no cells to score"
+    for _, _, interval in flat(grouped_intervals(np.zeros((3, 2, 2), dtype=np.int64))):
+        assert interval.method == "undefined: no cells to score"
+
+
+def test_groups_without_a_category_lend_no_degrees_to_its_recall():
+    """Basophils of three cases among fifty are three groups, not fifty."""
+    matrices = stream(5, "rare").integers(1, 6, size=(50, 2, 2))
+    matrices[3:, 1, :] = 0
+    assert grouped_intervals(matrices)["recall"][1].method.endswith("3 groups")
+    assert grouped_intervals(matrices)["recall"][0].method.endswith("50 groups")
+
+
+def test_jackknife_covers_clustered_cells_where_wilson_does_not():
+    """20 cases of 100 cells, beta-binomial with intraclass correlation .1, 400 sets."""
+    share, n_sets, covered, naive = 0.85, 400, 0, 0
+    alpha = share * (1 / 0.1 - 1)
+    beta = (1 - share) * (1 / 0.1 - 1)
+    for number in range(n_sets):
+        rng = stream(6, "coverage", number)
+        right = rng.binomial(100, rng.beta(alpha, beta, 20))
+        seen = grouped_intervals(two_by_two(right, [100] * 20))["accuracy"]
+        covered += seen.low <= share <= seen.high
+        low, high = wilson(right.sum(), 2000)
+        naive += low <= share <= high
+    error = np.sqrt(0.95 * 0.05 / n_sets)
+    assert abs(covered / n_sets - 0.95) < 4 * error
+    assert naive / n_sets < 0.6
+
+
+def test_design_effect_of_fifty_cells():
+    """Intraclass correlation .05 and 50 cells a case: 3.45 times the variance."""
+    assert design_effect(0.05, 50) == pytest.approx(3.45)
+    assert design_effect(0, 50) == design_effect(0.3, 1) == 1
+
+
+@pytest.mark.parametrize(("icc", "cells"), [(-0.1, 5), (1.1, 5), (0.1, 0.5), (np.nan, 5)])
+def test_impossible_design_effects_are_refused(icc, cells):
+    """A correlation above 1 is a slip, not a wide interval."""
+    with pytest.raises(UsageError, match="design effect"):
+        design_effect(icc, cells)
+
+
+def test_widening_multiplies_half_widths_on_the_logit_scale():
+    """An effect of 4 doubles both half widths; two steps multiply."""
+    before = Interval(0.8, *wilson(80, 100), WILSON)
+    after = widen(before, 4)
+
+    def logit(share):
+        return np.log(share / (1 - share))
+
+    assert logit(0.8) - logit(after.low) == pytest.approx(2 * (logit(0.8) - logit(before.low)))
+    assert logit(after.high) - logit(0.8) == pytest.approx(2 * (logit(before.high) - logit(0.8)))
+    twice = widen(widen(before, 2), 2)
+    np.testing.assert_allclose((twice.low, twice.high), (after.low, after.high))
+    assert "design effect of 4" in after.method
+
+
+@pytest.mark.parametrize("successes", [0, 60])
+def test_widening_an_exact_interval_is_having_fewer_cells(successes):
+    """60 of 60 at a design effect of 3 is 20 of 20."""
+    wide = widen(Interval(successes / 60, *clopper_pearson(successes, 60), EXACT_BY_CELLS), 3)
+    np.testing.assert_allclose((wide.low, wide.high), clopper_pearson(successes / 3, 20))
+
+
+def test_widening_by_nothing_or_of_nothing_keeps_the_bounds():
+    """An effect of 1 changes no bound, a missing bound stays missing, a clipped one clipped."""
+    interval = Interval(0.8, 0.7, 0.9, "x")
+    same = widen(interval, 1)
+    np.testing.assert_allclose((same.low, same.high), (0.7, 0.9))
+    missing = Interval(0.8, np.nan, np.nan, "undefined: fewer than 2 groups")
+    assert widen(missing, 3) is missing
+    clipped = widen(Interval(0.9, 0.7, 1.0, "x"), 3)
+    assert clipped.low < 0.7
+    assert clipped.high == 1
+    with pytest.raises(UsageError, match="at least 1"):
+        widen(interval, 0.5)
