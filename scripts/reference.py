@@ -5,6 +5,7 @@
 
 import importlib
 import inspect
+import json
 import re
 import sys
 import types
@@ -44,7 +45,8 @@ def in_words(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return alternatives(inner)
     if origin is tuple and Ellipsis not in parts:
-        return f"{MANY[len(parts)]} values: " + ", ".join(inner)
+        alike = f"{MANY[len(parts)]} {inner[0]}s"
+        return alike if len(set(inner)) == 1 else " and ".join(inner)
     return inner[0] if origin is Annotated else f"{inner[0]}, any number of them"
 
 
@@ -55,8 +57,11 @@ def alternatives(words: list[str]) -> str:
 
 
 def as_markdown(text: str | None) -> str:
-    """Turn the docstring's code marks and roles into Markdown's."""
-    return re.sub(r"(?::\w+:)?`+~?([^`]+)`+", r"`\1`", (text or "").strip())
+    """Turn the docstring's code marks and roles into Markdown's; ``<`` begins no tag there."""
+    marked = re.sub(r"(?::\w+:)?`+~?([^`]+)`+", r"`\1`", (text or "").strip())
+    parts = marked.split("`")
+    parts[::2] = [part.replace("<", "\\<") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def on_one_line(text: str | None) -> str:
@@ -75,7 +80,8 @@ def option(parameter: inspect.Parameter) -> str:
 def default(parameter: inspect.Parameter) -> str:
     """Show a default as it would be written in Python."""
     value = parameter.default
-    return repr(str(value) if isinstance(value, Path) else value)
+    is_text = isinstance(value, str | Path)
+    return json.dumps(str(value), ensure_ascii=False) if is_text else repr(value)
 
 
 def is_required(parameter: inspect.Parameter) -> bool:

@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import leukoscope
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # torch itself names the exact versions of these, and only some of its builds need them.
@@ -79,6 +81,7 @@ def test_one_version_everywhere() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     released = re.findall(r"^## \[(\d[^]]*)\]", changes, re.MULTILINE)
+    assert leukoscope.__version__ == version
     assert citation["version"] == version
     assert released[:1] == [version]
     assert citation["license"] == PROJECT["project"]["license"]

@@ -1,1 +1,42 @@
-"""Leukoscope: classify white blood cells from microscope images, and say honestly what helps."""
+"""Leukoscope: classify white blood cells from microscope images, and say honestly what helps.
+
+The names below are the whole public interface; each is imported when it is first asked for.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "AugmentationRecipe": "leukoscope.augmentation.recipe",
+    "Dataset": "leukoscope.records.dataset",
+    "LeukocyteClassifier": "leukoscope.verbs.classifier",
+    "LeukoscopeError": "leukoscope.foundation.errors",
+    "StudyRecipe": "leukoscope.replication.recipe",
+    "TrainingRecipe": "leukoscope.training.recipe",
+    "augment": "leukoscope.verbs.augment",
+    "demo": "leukoscope.verbs.demo",
+    "evaluate": "leukoscope.verbs.evaluate",
+    "ingest": "leukoscope.verbs.ingest",
+    "predict": "leukoscope.verbs.predict",
+    "read_dataset": "leukoscope.records.dataset",
+    "report": "leukoscope.verbs.report",
+    "split": "leukoscope.verbs.split",
+    "study": "leukoscope.verbs.study",
+    "train": "leukoscope.verbs.train",
+}
+
+__all__ = sorted(_PLACES)  # noqa: PLE0605  the table above is the one list
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'leukoscope' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,4 +1,4 @@
-"""From counts to the results table: every score with its interval, every difference with its own."""
+"""From counts to the results table: every score and every difference with its interval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

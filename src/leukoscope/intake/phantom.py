@@ -371,7 +371,7 @@ def _draw_pose(
 def _case_direction(recipe: PhantomRecipe, case: int, category: str) -> tuple[float, float]:
     """Draw a case's direction and a category's departure from it, in degrees."""
     direction = _case_stream(recipe, case, "direction").uniform(0, 360)
-    departure = _case_stream(recipe, case, "departure", category).normal(0, 30)
+    departure = _case_stream(recipe, case, "departure", category).normal(0, 50)
     return float(direction), float(departure)
 
 

@@ -194,7 +194,7 @@ LYMPHOCYTE = Style(
     vacuoles_range=(0, 0),
 )
 
-RING_LOBE_UM = {3: 1.5, 4: 1.35, 5: 1.2}
+RING_LOBE_UM = {3: 1.75, 4: 1.55, 5: 1.4}
 """Half the width of a lobe in a ring-shaped nucleus, by number of lobes."""
 
 STYLES: Mapping[str, Style] = {

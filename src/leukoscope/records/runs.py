@@ -87,6 +87,28 @@ def model_folder_of(path: Path) -> Path:
     raise DataError(f"{path} is neither a run nor a model folder: it holds no model.json.")
 
 
+def predictions_of(source: Path) -> Path:
+    """Find the predictions of a finished run, or take a table itself.
+
+    Raises
+    ------
+    DataError
+        If the run is unfinished, or there is nothing of that name.
+    """
+    source = Path(source)
+    if source.is_dir():
+        model_folder_of(source)
+        if not (source / "predictions.parquet").is_file():
+            raise DataError(
+                f"{source} holds no predictions: it is a model folder, or its split had no test. "
+                "Make some with `leukoscope predict` and score those."
+            )
+        return source / "predictions.parquet"
+    if not source.exists():
+        raise DataError(f"There is no run and no predictions table at {source}.")
+    return source
+
+
 def is_finished(run: Path) -> bool:
     """Tell whether a run folder is whole: ``done.json`` is written last."""
     return (run / "done.json").is_file()

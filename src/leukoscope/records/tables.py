@@ -6,7 +6,7 @@ names, and nothing is written.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +14,7 @@ import polars as pl
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import SchemaError, UsageError
 
+SPLIT_NAMES = ("train", "validation", "calibration", "test")
 TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
 BOX = pl.Array(pl.Int32, 4)
 _FORMULA = ("=", "+", "-", "@", "\t", "'")
@@ -34,6 +35,8 @@ class Shape:
     """Further real-valued columns may follow if they begin so."""
     ordered: bool = True
     """Rows are sorted by the key; otherwise their order is meant and kept."""
+    allowed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns that hold one of a few words."""
 
     @property
     def columns(self) -> dict[str, pl.DataType]:
@@ -56,12 +59,14 @@ SPLITS = Shape(
     required={"repeat": WHOLE, "fold": WHOLE, "cell_id": TEXT, "split": TEXT},
     optional={},
     key=("repeat", "fold", "cell_id"),
+    allowed={"split": SPLIT_NAMES},
 )
 FINDINGS = Shape(
     "findings",
     required={"check": TEXT, "cell_id": TEXT, "severity": TEXT, "detail": TEXT},
     optional={"other_cell_id": TEXT, "score": REAL},
     key=("check", "cell_id", "other_cell_id"),
+    allowed={"severity": ("info", "warning", "error")},
 )
 PREDICTIONS = Shape(
     "predictions",
@@ -91,7 +96,13 @@ CONFUSION = Shape(
     ordered=False,
 )
 """Calls per true category: ``n_cells`` a mean over replicates in a study, ``share`` of its row."""
-SPLIT_NAMES = ("train", "validation", "calibration", "test")
+COMPOSITION = Shape(
+    "composition",
+    required={"split": TEXT, "category": TEXT}
+    | {"n_cells": WHOLE, "n_families": WHOLE, "n_cases": WHOLE},
+    optional={},
+    key=("split", "category"),
+)
 
 
 def check(table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
@@ -122,13 +133,14 @@ def check(table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     _refuse_columns(table, shape, wanted)
     table = table.with_columns(
         pl.lit(None).alias(name) for name in shape.optional if name not in table.columns
-    ).select(wanted)
+    ).select(list(wanted))
     try:
         table = table.cast(pl.Schema(wanted), strict=True)
     except (pl.exceptions.PolarsError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         raise SchemaError(f"The {shape.name} holds a value of the wrong type: {reason}.") from None
     _refuse_nulls(table, shape)
+    _refuse_words(table, shape)
     _refuse_repeats(table, shape)
     return table.sort(list(shape.key), nulls_last=False) if shape.ordered else table
 
@@ -177,6 +189,11 @@ def read_table(path: Path, shape: Shape) -> pl.DataFrame:
         return check(table, shape)
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from None
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a path that names neither a Parquet nor a CSV file. Raises UsageError."""
+    _is_csv(path)
 
 
 def _is_csv(path: Path) -> bool:
@@ -236,6 +253,15 @@ def _refuse_nulls(table: pl.DataFrame, shape: Shape) -> None:
     empty = [name for name in shape.required if table[name].null_count()]
     if empty:
         raise SchemaError(f"The {shape.name} has empty values in {', '.join(empty)}.")
+
+
+def _refuse_words(table: pl.DataFrame, shape: Shape) -> None:
+    for name, words in shape.allowed.items():
+        odd = table.filter(~pl.col(name).is_in(list(words)))
+        if odd.height:
+            raise SchemaError(
+                f"The {shape.name} holds {odd[name][0]!r} as {name}; known: {', '.join(words)}."
+            )
 
 
 def _refuse_repeats(table: pl.DataFrame, shape: Shape) -> None:

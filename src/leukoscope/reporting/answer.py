@@ -151,7 +151,7 @@ def _metric(page: StudyPage) -> str:
 
 def _difference(value: float, low: float, high: float, found: Verdict) -> tuple[str, str, str]:
     """Choose verb, amount and interval; signs are left out only where all of it is a gain."""
-    level = f"95{wording.SPACE}% interval "
+    level = "95 % interval "
     if found == "helps":
         return "raised", wording.points(value), level + wording.span(low, high)
     signs = level + wording.signed_span(low, high)
@@ -185,7 +185,7 @@ def _allows(page: StudyPage, score: Score | None, found: Verdict) -> str:
     if score is None or score.bounds is None:
         return ""
     _, low, high = score.bounds
-    far = f"the {_margin(page)} points that were named beforehand as mattering"
+    far = f"the {_margin(page)} points named beforehand as the least that matters"
     if found == "no difference larger than m":
         return f"The interval excludes a gain as well as a loss of {far}."
     if found == "undecided":
@@ -201,7 +201,7 @@ def _allows(page: StudyPage, score: Score | None, found: Verdict) -> str:
     )
     if reached:
         return f"The whole interval is a {word} of at least {far}."
-    return f"That there is a {word} is shown; whether it reaches {far} is not."
+    return f"A {word} is shown; whether it reaches {far} is not."
 
 
 def _possible(low: float, high: float, margin: float) -> str:

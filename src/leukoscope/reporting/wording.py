@@ -7,7 +7,6 @@ are set apart by a narrow space that does not break.
 UNDEFINED = "undefined"
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
-SPACE = "\N{NO-BREAK SPACE}"
 
 METRICS = {
     "accuracy": "accuracy",
@@ -66,21 +65,29 @@ def p_value(value: float | None, otherwise: str = UNDEFINED) -> str:
     if value is None:
         return otherwise
     if value < 0.001:
-        return "<" + SPACE + "0.001"
+        return "<" + NARROW_SPACE + "0.001"
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def count(value: float | None) -> str:
-    """Write a count, ``12 345``; a mean count keeps one decimal; None is ``unknown``."""
+    """Write a count, ``12 345``; None is ``unknown``. A mean that is not whole has a decimal."""
     if value is None:
         return "unknown"
-    text = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-    return text.replace(",", NARROW_SPACE)
+    return mean_count(value, 0 if float(value).is_integer() else 1)
+
+
+def mean_count(value: float, decimals: int) -> str:
+    """Write a count with this many decimals; only an exact 0 is shown as ``0``."""
+    if value == 0:
+        return "0"
+    if decimals and value < 0.05:
+        return "<" + NARROW_SPACE + "0.1"
+    return f"{value:,.{decimals}f}".replace(",", NARROW_SPACE)
 
 
 def counted(number: int, one: str, many: str) -> str:
     """Write a count and what is counted: ``1 case``, ``51 cases``."""
-    return f"{count(number)}{SPACE}{one if number == 1 else many}"
+    return f"{count(number)} {one if number == 1 else many}"
 
 
 def name_of(arm: str) -> str:

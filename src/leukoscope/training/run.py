@@ -91,7 +91,8 @@ def train_run(
         network.load_state_dict(state.best)
         card = _card(dataset, recipe, seen)
         write_model(out / "model", network, card)
-        _predict_test(dataset, sides["test"], network, card, out, chosen)
+        if not sides["test"].is_empty():
+            _predict_test(dataset, sides["test"], network, card, out, chosen)
         _finish(out, state, recipe, sides, digest, time.monotonic() - started)
     return out
 
@@ -101,7 +102,7 @@ def _sides(divided: pl.DataFrame, recipe: TrainingRecipe) -> dict[str, pl.DataFr
         name: divided.filter(pl.col("split") == name).drop("split")
         for name in ("train", "validation", "test")
     }
-    empty = [name for name, part in sides.items() if part.is_empty()]
+    empty = [name for name in ("train", "validation") if sides[name].is_empty()]
     if empty:
         raise DataError(
             f"The split {recipe.split!r} has no cells in {', '.join(empty)}. Nothing was started."

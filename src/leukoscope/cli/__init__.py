@@ -1,0 +1,1 @@
+"""The command line: wires the verbs; progress, tables and errors for the eye."""

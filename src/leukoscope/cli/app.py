@@ -1,0 +1,56 @@
+"""The command ``leukoscope``: verbs by name, results on stdout, progress and errors on stderr."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from leukoscope.cli.progress import showing_progress
+from leukoscope.foundation.errors import LeukoscopeError
+from leukoscope.verbs import SUMMARIES
+
+_INTERRUPTED = 130
+
+app = App(
+    name="leukoscope",
+    help="Classify white blood cells from microscope images, and say honestly what helps.",
+    help_epilogue=(
+        "Every command takes --json: results as JSON on stdout. "
+        "Exit codes: 0 done, 1 findings, 2 usage, 3 data, 4 run failed, 130 interrupted."
+    ),
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+for _verb, _summary in SUMMARIES.items():
+    # Named as text, so that help imports none of them.
+    app.command(f"leukoscope.verbs.{_verb}:{_verb}", name=_verb, help=_summary)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    sys.exit(_run([word for word in words if word != "--json"], as_json=as_json))
+
+
+def _run(words: list[str], *, as_json: bool) -> int:
+    try:
+        with showing_progress():
+            result = app(words)
+    except LeukoscopeError as error:
+        print(f"leukoscope: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(
+            "leukoscope: stopped. What is finished is kept; give the same command to go on.",
+            file=sys.stderr,
+        )
+        return _INTERRUPTED
+    except MemoryError:
+        print("leukoscope: the memory is full. Nothing half-written was kept.", file=sys.stderr)
+        return 4
+    if result is not None:
+        from leukoscope.cli.show import show
+
+        show(result, as_json=as_json)
+    return 0

@@ -1,0 +1,1 @@
+"""Replication: arms × replicates become runs, runs become one results table."""

@@ -1,0 +1,113 @@
+"""What a study is, as a value: its question, its arms, what all of them share."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from leukoscope.augmentation.recipe import AugmentationRecipe
+from leukoscope.foundation.errors import unknown_name
+from leukoscope.foundation.streams import key
+from leukoscope.records.recipes import Recipe, read_yaml
+from leukoscope.training.recipe import TrainingRecipe
+
+
+class Arm(Recipe):
+    """State in what one arm differs from the others."""
+
+    description: str
+    """What a reader should know of it."""
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+    """What is done to its training cells."""
+    augmentation_use: Literal["online", "in-place"] = "online"
+    """How; see TrainingRecipe."""
+
+
+class StudyRecipe(Recipe):
+    """State a study: every arm is trained in every replicate."""
+
+    name: str
+    """A short name."""
+    question: str
+    """The question it answers, as a sentence."""
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f"] = "macro_f"
+    """The primary metric, named before running."""
+    margin: float = Field(default=0.01, gt=0, lt=1)
+    """The smallest difference of it that matters, named before running."""
+    baseline: str
+    """The arm the others are compared with."""
+    arms: dict[str, Arm]
+    """Name → what is special about it."""
+    replicates: int = Field(default=8, ge=1)
+    """Each is a new draw of training cells, start, order and augmentation stream."""
+    seed: int = Field(default=0, ge=0)
+    """The replicates' seeds follow from it."""
+    training: TrainingRecipe = TrainingRecipe()
+    """What all arms share; early stopping is off, so that all do the same number of updates."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.baseline not in self.arms:
+            raise ValueError(f"baseline {self.baseline!r} is not one of the arms")
+        if len(self.arms) < 2:
+            raise ValueError("a study compares at least two arms")
+        if self.training.patience is not None:
+            raise ValueError("early stopping (patience) must be off inside a study")
+        odd = [arm for arm in self.arms if not arm.replace("-", "").replace("_", "").isalnum()]
+        if odd:
+            raise ValueError(f"arm name {odd[0]!r} should be letters, digits, - and _")
+        return self
+
+    def unit(self, arm: str, replicate: int) -> TrainingRecipe:
+        """Say what one unit trains: the arm's augmentation, the replicate's seed."""
+        special = self.arms[arm]
+        return self.training.model_copy(
+            update={
+                "augmentation": special.augmentation,
+                "augmentation_use": special.augmentation_use,
+                "seed": key(self.seed, "replicate", replicate) % 2**31,
+            }
+        )
+
+
+def named_studies() -> list[str]:
+    """List the names of the studies that come with the package."""
+    folder = resources.files("leukoscope.replication") / "studies"
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def load_study(name_or_path: str) -> StudyRecipe:
+    """Read a study by name, or from a YAML file.
+
+    Raises
+    ------
+    UsageError
+        If no study has that name.
+    RecipeError
+        If the file cannot be read as a study.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        return StudyRecipe.from_yaml(Path(name_or_path))
+    if name_or_path not in named_studies():
+        raise unknown_name("study", name_or_path, named_studies())
+    folder = resources.files("leukoscope.replication") / "studies"
+    with resources.as_file(folder / f"{name_or_path}.yaml") as path:
+        return StudyRecipe.from_mapping(read_yaml(path), where=name_or_path)
+
+
+def with_training(
+    study: StudyRecipe, training: TrainingRecipe, *, replicates: int | None, seed: int | None
+) -> StudyRecipe:
+    """Give a study another shared training, number of replicates or seed, where given.
+
+    Raises
+    ------
+    RecipeError
+        If a value is out of range.
+    """
+    value = study.model_dump(mode="json") | {"training": training.model_dump(mode="json")}
+    asked = {"replicates": replicates, "seed": seed}
+    value |= {name: new for name, new in asked.items() if new is not None}
+    return StudyRecipe.from_mapping(value, where=f"the study {study.name}")

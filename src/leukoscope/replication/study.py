@@ -1,0 +1,145 @@
+"""The life of a study folder: its units are run folders, its tables follow from them."""
+
+from pathlib import Path
+
+import polars as pl
+
+from leukoscope.evaluation.results import confusion_table, study_table
+from leukoscope.foundation import files, progress
+from leukoscope.foundation.errors import RunError, UsageError
+from leukoscope.models.weights import WeightsCard
+from leukoscope.records import tables
+from leukoscope.records.dataset import Dataset, manifest_digest, read_split
+from leukoscope.records.recipes import write_recipe
+from leukoscope.records.runs import is_finished, read_done
+from leukoscope.replication.recipe import StudyRecipe
+from leukoscope.training.run import train_run
+
+_POOL_SHARE = 0.8
+"""At most this share of the training pool is drawn: replicates must differ in their cells."""
+
+
+def run_study(
+    recipe: StudyRecipe, dataset: Dataset, *, weights: WeightsCard | None, out: Path, device: str
+) -> Path:
+    """Train what is not trained yet, then write the study's tables.
+
+    Parameters
+    ----------
+    recipe : StudyRecipe
+        What to compare.
+    dataset : Dataset
+        With the split the recipe names.
+    weights : WeightsCard or None
+        Starting weights of all arms.
+    out : Path
+        The study folder; what is finished in it is kept.
+    device : str
+        ``auto``, ``cpu`` …
+
+    Returns
+    -------
+    Path
+        *out*, with ``results.parquet``, ``confusion.parquet`` and ``composition.parquet``.
+
+    Raises
+    ------
+    UsageError
+        If *out* holds another study.
+    """
+    divided = read_split(
+        dataset, recipe.training.split, recipe.training.repeat, recipe.training.fold
+    )
+    recipe = _fitting_the_pool(recipe, divided)
+    _begin(recipe, dataset, divided, out)
+    todo = [(r, arm) for r in range(recipe.replicates) for arm in recipe.arms]
+    for done, (replicate, arm) in enumerate(todo):
+        progress.tell("units", done, len(todo))
+        unit = unit_folder(out, arm, replicate)
+        if not is_finished(unit):
+            train_run(
+                dataset, recipe.unit(arm, replicate), weights=weights, out=unit, device=device
+            )
+    progress.tell("units", len(todo), len(todo))
+    _check_starts(recipe, out)
+    write_results(recipe, out)
+    return out
+
+
+def unit_folder(study: Path, arm: str, replicate: int) -> Path:
+    """Name the run folder of one unit."""
+    return study / "units" / arm / f"{replicate:02d}"
+
+
+def write_results(recipe: StudyRecipe, out: Path) -> None:
+    """Compute the study's results and confusion tables from its finished units."""
+    predictions = {
+        arm: {
+            replicate: tables.read_table(
+                unit_folder(out, arm, replicate) / "predictions.parquet", tables.PREDICTIONS
+            )
+            for replicate in range(recipe.replicates)
+        }
+        for arm in recipe.arms
+    }
+    results = study_table(recipe.name, predictions, recipe.baseline, recipe.metric)
+    counts = confusion_table({arm: list(runs.values()) for arm, runs in predictions.items()})
+    for suffix in ("parquet", "csv"):
+        tables.write_table(out / f"results.{suffix}", results, tables.RESULTS)
+        tables.write_table(out / f"confusion.{suffix}", counts, tables.CONFUSION)
+
+
+def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:
+    """Keep each replicate's draw below the whole pool, and say so in the stored recipe."""
+    train = divided.filter((pl.col("split") == "train") & pl.col("origin").is_null())
+    largest = int(train.height * _POOL_SHARE)
+    wanted = recipe.training.train_cells or largest
+    training = recipe.training.model_copy(update={"train_cells": min(wanted, largest)})
+    return recipe.model_copy(update={"training": training})
+
+
+def _begin(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, out: Path) -> None:
+    facts = {
+        "name": dataset.card.name,
+        "manifest_digest": manifest_digest(dataset.manifest),
+        "source": dataset.card.source,
+        "licence": dataset.card.licence,
+        "citation": dataset.card.citation,
+    }
+    if (out / "study.yaml").is_file():
+        stored = StudyRecipe.from_yaml(out / "study.yaml")
+        same_data = files.read_json(out / "dataset.json") == facts
+        if stored != recipe or not same_data:
+            what = "another recipe" if same_data else "another dataset"
+            raise UsageError(
+                f"{out} holds a study with {what}; it was left untouched. "
+                "Give --out a new name, or the options it was started with."
+            )
+        return
+    files.refuse_existing(out)
+    tables.write_table(out / "composition.parquet", _composition(divided), tables.COMPOSITION)
+    files.write_json(out / "dataset.json", facts)
+    write_recipe(out / "study.yaml", recipe)
+
+
+def _composition(divided: pl.DataFrame) -> pl.DataFrame:
+    return divided.group_by("split", "category").agg(
+        n_cells=pl.len(),
+        n_families=pl.col("family").n_unique(),
+        n_cases=pl.col("case").drop_nulls().n_unique(),
+    )
+
+
+def _check_starts(recipe: StudyRecipe, out: Path) -> None:
+    """Refuse a study whose arms did not start from equal weights within a replicate."""
+    for replicate in range(recipe.replicates):
+        starts = {
+            arm: read_done(unit_folder(out, arm, replicate))["starting_weights_digest"]
+            for arm in recipe.arms
+        }
+        if len(set(starts.values())) > 1:
+            raise RunError(
+                f"In replicate {replicate} the arms {', '.join(starts)} did not start from equal "
+                "weights, so they cannot be compared. The units were left as they are; their "
+                "environment.json tells on which machine each was made."
+            )

@@ -1,0 +1,55 @@
+"""The verb ``predict``."""
+
+from pathlib import Path
+
+from leukoscope.fitting.machine import choose_device
+from leukoscope.foundation import files
+from leukoscope.models.folders import load_model
+from leukoscope.models.predictions import prediction_table
+from leukoscope.records import tables
+from leukoscope.records.dataset import read_dataset
+from leukoscope.records.runs import model_folder_of
+
+
+def predict(model: Path, dataset: Path, *, out: Path, device: str = "auto") -> Path:
+    """Classify the cells of a dataset with a trained model.
+
+    Parameters
+    ----------
+    model : Path
+        A finished run or a model folder.
+    dataset : Path
+        The dataset folder; all its cells are classified.
+    out : Path
+        The predictions table to write, ending in .parquet or .csv.
+    device : str
+        auto, cpu, cuda, cuda:1 or mps.
+
+    Returns
+    -------
+    Path
+        The predictions table.
+
+    Raises
+    ------
+    UsageError
+        If something stands at *out*.
+    DataError
+        If the model is unfinished, or a picture is gone.
+    """
+    folder = model_folder_of(model)
+    known = read_dataset(dataset)
+    out = Path(out)
+    tables.check_ending(out)
+    files.refuse_existing(out)
+    network, card = load_model(folder)
+    table = prediction_table(
+        known,
+        known.manifest,
+        network,
+        card,
+        run_id=Path(model).resolve().name,
+        device=choose_device(device),
+    )
+    tables.write_table(out, table, tables.PREDICTIONS)
+    return out

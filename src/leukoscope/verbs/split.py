@@ -1,0 +1,73 @@
+"""The verb ``split``."""
+
+from pathlib import Path
+
+from leukoscope.foundation import files
+from leukoscope.foundation.errors import UsageError
+from leukoscope.intake.splits import check_plan, hold_out, k_fold
+from leukoscope.records import tables
+from leukoscope.records.dataset import read_dataset, splits_path
+
+
+def split(
+    dataset: Path,
+    *,
+    name: str = "splits",
+    folds: int | None = None,
+    repeats: int = 1,
+    validation_share: float = 0.2,
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> Path:
+    """Divide a dataset into training, validation and test.
+
+    Whole cases where every case is known, else whole families; each category at its
+    share on every side.
+
+    Parameters
+    ----------
+    dataset : Path
+        The dataset folder.
+    name : str
+        Name of the split; a dataset may have several.
+    folds : int, optional
+        Divide into so many folds instead of one hold-out; at least 3. Fold f tests on
+        part f and validates on the next.
+    repeats : int
+        Number of independent divisions.
+    validation_share : float
+        Share of validation in a hold-out.
+    test_share : float
+        Share of the test in a hold-out.
+    seed : int
+        Seed of the division.
+
+    Returns
+    -------
+    Path
+        The splits table, beside the manifest.
+
+    Raises
+    ------
+    UsageError
+        If a run used the split of that name already, or the shares do not add up.
+    DataError
+        If a category has too few groups for every side.
+    """
+    known = read_dataset(dataset)
+    path = splits_path(dataset, name)
+    shares = {"train": 1 - validation_share - test_share}
+    shares |= {"validation": validation_share, "test": test_share}
+    check_plan(known.manifest, folds=folds, repeats=repeats, shares=shares)
+    used = path.with_suffix(".used.json")
+    if used.is_file():
+        raise UsageError(
+            f"{path} was used by run {files.read_json(used)[0]} and was left untouched. "
+            "Give the new split another --name."
+        )
+    if folds is None:
+        table = hold_out(known.manifest, shares=shares, repeats=repeats, seed=seed)
+    else:
+        table = k_fold(known.manifest, folds=folds, repeats=repeats, seed=seed)
+    tables.write_table(path, table, tables.SPLITS)
+    return path
