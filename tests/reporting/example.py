@@ -30,7 +30,7 @@ def matrix(arm: int, replicate: int, categories: Sequence[str]) -> np.ndarray:
     drawing = stream(7, "example", replicate)
     k = len(categories)
     right = np.where(np.isin(categories, ["band", "segmented"]), 0.8, 0.95)
-    right = right + 0.02 * arm + drawing.uniform(-0.01, 0.01)
+    right = np.minimum(right + 0.02 * arm + drawing.uniform(-0.01, 0.01), 0.995)
     share = np.empty((k, k))
     for row in range(k):
         weight = 1.0 / np.abs(np.arange(k) - row).clip(1) ** 3

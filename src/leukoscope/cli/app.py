@@ -1,5 +1,6 @@
 """The command ``leukoscope``: verbs by name, results on stdout, progress and errors on stderr."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -52,5 +53,10 @@ def _run(words: list[str], *, as_json: bool) -> int:
     if result is not None:
         from leukoscope.cli.show import show
 
-        show(result, as_json=as_json)
+        try:
+            show(result, as_json=as_json)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough; python would complain once more on leaving.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -120,9 +120,21 @@ def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
             "The predictions name a cell more than once: they are of several runs. Nothing was "
             "scored. Give the predictions of one run at a time."
         )
+    _refuse_seen(predictions)
     return predictions.with_columns(family=pl.col("family").fill_null(pl.col("cell_id"))).sort(
         "cell_id"
     )
+
+
+def _refuse_seen(predictions: pl.DataFrame) -> None:
+    seen = predictions.filter(pl.col("role") == "seen")
+    if seen.height:
+        raise DataError(
+            f"{seen.height} of {predictions.height} predictions are of cells, cases or families "
+            f"the model was trained or chosen on, for example {seen['cell_id'][0]}. Nothing was "
+            "scored: such a score says nothing of new cells. Evaluate the run (its test split), or "
+            "predict a dataset of other cells."
+        )
 
 
 def _answers(table: pl.DataFrame) -> list[str]:

@@ -28,6 +28,9 @@ _DISK_ERRORS = {
     errno.EFBIG,
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOENT,
 }
 
 
@@ -131,6 +134,8 @@ def build_folder(path: Path, build: Callable[[Path], None]) -> Path:
         try:
             temporary.chmod(0o777 & ~_umask())
             build(temporary)
+            # Something may have come to stand there in the meantime.
+            refuse_existing(path)
             temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -215,7 +215,7 @@ def _pierce(
     count = int(rng.integers(low, high + 1))
     if count:
         centres = shapes.scattered(rng, border * 0.92, count)
-        hole = shapes.beads(canvas, centres, rng.uniform(0.22, 0.62, count))
+        hole = shapes.beads(canvas, centres, rng.uniform(0.28, 0.75, count))
         planes *= 1 - 0.8 * hole[..., None]
 
 

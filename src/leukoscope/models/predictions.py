@@ -9,6 +9,7 @@ from leukoscope.intake.store import open_store
 from leukoscope.models.prediction import predict_logits, probabilities
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset
+from leukoscope.records.groups import groups_of
 from leukoscope.records.runs import ModelCard
 
 
@@ -41,7 +42,9 @@ def prediction_table(
     Returns
     -------
     polars.DataFrame
-        A predictions table, one row a cell, with a column ``p_<category>`` each.
+        A predictions table, one row a cell, with a column ``p_<category>`` each. Its
+        ``role`` is ``seen`` where the model was trained or chosen on the cell itself,
+        its case or its family, else ``new``.
 
     Raises
     ------
@@ -61,6 +64,17 @@ def prediction_table(
     table = manifest.select("cell_id", "case", "family", "category").with_columns(
         pl.Series("predicted", called),
         run_id=pl.lit(run_id),
+        role=_roles(manifest, card),
         **{f"p_{name}": pl.Series(chances[:, i]) for i, name in enumerate(card.categories)},
     )
     return tables.check(table, tables.PREDICTIONS)
+
+
+def _roles(manifest: pl.DataFrame, card: ModelCard) -> pl.Series:
+    table = pl.DataFrame(
+        {"group": groups_of(manifest), "seen": manifest["content"].is_in(list(card.seen_contents))}
+    )
+    in_seen_group = pl.col("seen").any().over("group")
+    return table.select(role=pl.when(in_seen_group).then(pl.lit("seen")).otherwise(pl.lit("new")))[
+        "role"
+    ]

@@ -71,8 +71,9 @@ FINDINGS = Shape(
 PREDICTIONS = Shape(
     "predictions",
     required={"cell_id": TEXT, "predicted": TEXT},
-    optional={"run_id": TEXT, "case": TEXT, "family": TEXT, "category": TEXT},
+    optional={"run_id": TEXT, "case": TEXT, "family": TEXT, "category": TEXT, "role": TEXT},
     key=("run_id", "cell_id"),
+    allowed={"role": ("new", "seen")},
     open_prefix="p_",
 )
 RESULTS = Shape(
@@ -257,7 +258,7 @@ def _refuse_nulls(table: pl.DataFrame, shape: Shape) -> None:
 
 def _refuse_words(table: pl.DataFrame, shape: Shape) -> None:
     for name, words in shape.allowed.items():
-        odd = table.filter(~pl.col(name).is_in(list(words)))
+        odd = table.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(list(words)))
         if odd.height:
             raise SchemaError(
                 f"The {shape.name} holds {odd[name][0]!r} as {name}; known: {', '.join(words)}."

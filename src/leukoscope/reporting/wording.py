@@ -9,9 +9,9 @@ MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
     "macro_f": "macro-F",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
 }
 """The metrics of an arm as the page writes them."""
 

@@ -1,0 +1,322 @@
+"""The page of a study: the same tables, the same bytes; nothing in it from anywhere else."""
+
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.reporting.example import THIRTEEN, example, with_primary
+from tests.reporting.reading import read, rows, table
+
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.reporting.study_page import StudyPage, answer_sentence, study_page
+
+PAGE: StudyPage = example()
+HTML = study_page(PAGE)
+METRICS = ("macro_f", "balanced_accuracy", "accuracy")
+HOSTILE = (
+    '<img src="x" onerror="alert(1)">',
+    "<script>alert(1)</script>",
+    "{{ 7 * 7 }} {% raw %}",
+    '" onmouseover="alert(1)',
+    "</style></svg></table><h1>",
+)
+
+
+def percent(value: float) -> str:
+    """Write a fraction in percent with one decimal, by Python's own rounding."""
+    return f"{100 * value:.1f}"
+
+
+def signed(value: float) -> str:
+    """Write a difference in points with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def row_of(page: StudyPage, **named: object) -> dict[str, object]:
+    """Find the one row of the results with these values; what is not named is null."""
+    named = {"baseline": None, "replicate": None, "category": None} | named
+    found = page.results
+    for name, value in named.items():
+        found = found.filter(pl.col(name).is_null() if value is None else pl.col(name) == value)
+    assert found.height == 1
+    return found.row(0, named=True)
+
+
+def shuffled(page: StudyPage, seed: int) -> StudyPage:
+    """Put the rows of every table in another order."""
+    names = ("results", "confusion", "composition")
+    tables = {name: getattr(page, name) for name in names}
+    return replace(
+        page,
+        **{name: each.sample(fraction=1, shuffle=True, seed=seed) for name, each in tables.items()},
+    )
+
+
+@settings(max_examples=5)
+@given(st.integers(0, 10_000))
+def test_the_order_of_rows_has_no_say(seed: int) -> None:
+    """The same tables give the same bytes, in whatever order their rows come."""
+    assert study_page(shuffled(PAGE, seed)) == HTML
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    """The page refers to no file, no address and no script."""
+    lowered = HTML.lower()
+    for word in ("http", "src=", "<script", "href", "@import", "url(", "<iframe", "javascript"):
+        assert word not in lowered
+    assert not any(
+        name.startswith("on") for each in read(HTML).everything() for name in each.attributes
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_are_inert(text: str) -> None:
+    """Names with markup in them show as they are and build no element or attribute."""
+    categories = [text, "band", "segmented", "eosinophil"]
+    page = example(arms={"none": text, text: "other"}, categories=categories, n_replicates=2)
+    page = replace(page, name=text, question=text, provenance=[(text, text)], notes=[text])
+    page = with_primary(page, method=text, low=None, high=None)
+    built = read(study_page(page))
+    tags = {each.tag for each in built.everything()}
+    assert not tags & {"img", "script"}
+    assert not any("alert" in name for each in built.everything() for name in each.attributes)
+    assert not any(name.startswith("on") for each in built.everything() for name in each.attributes)
+    (title,) = built.all("h1")
+    assert title.words() == " ".join(text.split())
+    assert built.all("li")[-2].words() == " ".join(text.split())
+
+
+@pytest.mark.parametrize("view", ["strict", "merged"])
+def test_the_arms_table_is_the_results(view: str) -> None:
+    """Value, interval and replicates of every arm are the results' own, each in its place."""
+    bodies = table(read(HTML), "table-1").all("tbody")
+    body = bodies[0 if view == "strict" else 1]
+    expected = []
+    for arm, label in (("none", "None"), ("online-rotation", "Online rotation")):
+        found = [row_of(PAGE, arm=arm, metric=metric, view=view) for metric in METRICS]
+        cells = [
+            f"{percent(each['value'])} {percent(each['low'])} to {percent(each['high'])}"
+            for each in found
+        ]
+        expected.append([label, *cells, "8"])
+    assert rows(body)[1:] == expected
+
+
+def test_the_differences_are_the_results() -> None:
+    """Every difference stands with its interval; the primary one first."""
+    shown = rows(table(read(HTML), "table-2").all("tbody")[0])[1:]
+    assert shown[0][0] == "Macro-F primary"
+    labels = {"Macro-F": "macro_f", "Balanced accuracy": "balanced_accuracy"}
+    labels |= {"Accuracy": "accuracy"}
+    assert len(shown) == 6
+    for label, view, estimate, *_ in shown:
+        metric = labels[label.removesuffix(" primary")]
+        named = {"arm": "online-rotation", "baseline": "none", "metric": metric, "view": view}
+        found = row_of(PAGE, **named)
+        assert estimate == (
+            f"{signed(found['value'])} {signed(found['low'])} to {signed(found['high'])}"
+        )
+
+
+def test_the_recalls_are_the_results() -> None:
+    """Each category has its recall and support, and merged neutrophils follow."""
+    shown = rows(table(read(HTML), "table-3").all("tbody")[0])
+    assert [row[0] for row in shown][-1] == "Neutrophil merged"
+    for label, support, *cells in shown:
+        name = label.removesuffix(" merged").lower()
+        view = "merged" if label.endswith("merged") else "strict"
+        named = {"view": view, "category": name}
+        assert support == f"{row_of(PAGE, arm='none', metric='support', **named)['value']:.0f}"
+        for arm, cell in zip(PAGE.arms, cells, strict=True):
+            found = row_of(PAGE, arm=arm, metric="recall", **named)
+            assert cell.split()[0] == percent(found["value"])
+            assert cell.split()[1::2] == [percent(found["low"]), percent(found["high"])]
+
+
+@pytest.mark.parametrize("categories", [None, THIRTEEN])
+def test_matrices_are_the_confusion_table(categories: tuple[str, ...] | None) -> None:
+    """Counts and shares stand in the row of their truth and the column of their call."""
+    page = PAGE if categories is None else example(categories=categories, n_replicates=5)
+    built = read(study_page(page))
+    counts = {
+        (row["arm"], row["view"], row["category"], row["predicted"]): row
+        for row in page.confusion.to_dicts()
+    }
+    order = [(arm, view) for arm in page.arms for view in ("strict", "merged")]
+    for number, (arm, view) in enumerate(order, start=1):
+        matrix = table(built, f"matrix-{number}")
+        assert view in matrix.all("caption")[0].words()
+        calls = rows(matrix.all("thead")[0])[1][1:]
+        assert len(calls) == len(set(calls))
+        for truth, *cells in rows(matrix.all("tbody")[0]):
+            name, total = re.fullmatch(r"(.+?) (\d+) cells", truth).groups()
+            found = [counts.pop((arm, view, name, call)) for call in calls]
+            assert float(total) == pytest.approx(sum(row["n_cells"] for row in found))
+            for cell, row in zip(cells, found, strict=True):
+                expected = [f"{row['n_cells']:.1f}", percent(row["share"]) + "%"]
+                assert cell.split() == (expected if row["n_cells"] else ["0"])
+    assert counts == {}
+
+
+def test_a_pair_never_seen_is_none_and_an_empty_row_has_no_share() -> None:
+    """Absent pairs count 0; a category without true cells shows no share of nothing."""
+    rows_ = [
+        {"arm": "none", "view": "strict", "category": "band", "predicted": "band"}
+        | {"n_cells": 3.0, "share": 0.75},
+        {"arm": "none", "view": "strict", "category": "band", "predicted": "monocyte"}
+        | {"n_cells": 1.0, "share": 0.25},
+    ]
+    page = replace(PAGE, confusion=pl.DataFrame(rows_))
+    (body,) = table(read(study_page(page)), "matrix-1").all("tbody")
+    assert rows(body) == [["band 4 cells", "3 75.0%", "1 25.0%"], ["monocyte 0 cells", "0", "0"]]
+
+
+def test_the_composition_is_shown_and_unknown_cases_are_named() -> None:
+    """Every count stands under its split; without cases there is no such column."""
+    shown = table(read(HTML), "table-4")
+    expected = {
+        (row["split"], row["category"]): [str(row[name]) for name in row if name.startswith("n_")]
+        for row in PAGE.composition.to_dicts()
+    }
+    for name, *cells in rows(shown.all("tbody")[0]):
+        parts = [expected[split, name.lower()] for split in ("train", "validation", "test")]
+        assert cells == [text for part in parts for text in part]
+    other = table(read(study_page(example(unit="family", n_replicates=1))), "table-4")
+    assert "Cases are not known." in other.all("caption")[0].words()
+    assert "Cases" not in [cell for row in rows(other.all("thead")[0]) for cell in row]
+
+
+def test_undefined_is_said_with_its_reason() -> None:
+    """A null score shows the word and the reason from the method, never a 0."""
+    planted = (pl.col("metric") == "recall") & (pl.col("category") == "band")
+    planted = planted & pl.col("replicate").is_null() & (pl.col("arm") == "none")
+    nothing = [pl.when(planted).then(None).otherwise(pl.col(n)).alias(n) for n in ("value", "low")]
+    why = pl.when(planted).then(pl.lit("undefined: no cells to score")).otherwise("method")
+    page = replace(PAGE, results=PAGE.results.with_columns(*nothing, why.alias("method")))
+    shown = rows(table(read(study_page(page)), "table-3").all("tbody")[0])
+    assert shown[1][2] == "undefined no cells to score"
+
+
+def test_a_missing_interval_is_explained() -> None:
+    """A difference without bounds keeps its value and says why there are none."""
+    page = with_primary(PAGE, low=None, high=None, method="undefined: fewer than 2 replicates")
+    shown = rows(table(read(study_page(page)), "table-2").all("tbody")[0])[1]
+    assert shown[2].endswith("no interval: fewer than 2 replicates")
+
+
+def test_the_answer_on_the_page_is_the_answer() -> None:
+    """The page says what the command line says."""
+    page = example(unit="family", n_replicates=3)
+    answer = read(study_page(page)).all("div", **{"class": "answer"})[0].words()
+    for sentence in answer_sentence(page).split(". "):
+        assert sentence.rstrip(".") in answer
+
+
+@pytest.mark.parametrize(("n_replicates", "times"), [(4, 1), (5, 0)])
+def test_exploratory_stands_out(n_replicates: int, times: int) -> None:
+    """Under five replicates the word has a place of its own on the page."""
+    built = read(study_page(replace(PAGE, n_replicates=n_replicates)))
+    marks = [each for each in built.all("strong") if each.words() == "Exploratory."]
+    assert len(marks) == times
+
+
+def test_the_page_is_sound_html() -> None:
+    """Language, width, one title, headings in order, captions, scopes, and no id twice."""
+    built = read(HTML)
+    (html,) = built.all("html")
+    assert html.attributes["lang"] == "en"
+    assert built.all("meta", name="viewport")
+    levels = [int(each.tag[1]) for each in built.everything() if re.fullmatch("h[1-6]", each.tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    assert all(each.all("caption") for each in built.all("table"))
+    assert all(each.attributes.get("scope") for each in built.all("th"))
+    ids = [each.attributes["id"] for each in built.everything() if "id" in each.attributes]
+    assert len(ids) == len(set(ids))
+    named = [each.attributes.get("aria-labelledby", "") for each in built.everything()]
+    assert {name for text in named for name in text.split()} <= set(ids)
+
+
+def test_limits_and_provenance_are_told() -> None:
+    """What the design cannot say stands on the page, with what the study adds to it."""
+    text = read(HTML).all("main")[0].words()
+    for words in ("conditional on this pool", "ICSH", "not a medical device", PAGE.notes[0]):
+        assert words in text
+    for label, words in PAGE.provenance:
+        assert label in text
+        assert words in text
+
+
+def luminance(color: tuple[float, ...]) -> float:
+    """Compute relative luminance, after WCAG 2.1."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Compute the contrast of two colours, from 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def palette(css: str) -> dict[str, tuple[float, ...]]:
+    """Read the colours a rule names, channels from 0 to 1; a trailing alpha is left out."""
+    found = {}
+    for name, text in re.findall(r"--(\w+): (#[0-9a-f]{3,8}|\d+ \d+ \d+);", css):
+        digits = text[1:] if len(text) != 4 else "".join(2 * digit for digit in text[1:])
+        channels = text.split() if " " in text else [int(digits[i : i + 2], 16) for i in (0, 2, 4)]
+        found[name] = tuple(int(channel) / 255 for channel in channels)
+    return found
+
+
+@pytest.mark.parametrize("scheme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_text_can_be_read(scheme: int) -> None:
+    """Every text colour has a contrast of 4.5 on what it stands on, the deepest shade included."""
+    (css,) = read(HTML).all("style")
+    colors = palette(re.findall(r":root \{(.*?)\}", css.text(), re.DOTALL)[scheme])
+    share = float(re.search(r"var\(--s\) \* (\.\d+)", css.text())[1])
+    shades = [
+        tuple(share * a + (1 - share) * b for a, b in zip(colors[k], colors["paper"], strict=True))
+        for k in ("right", "wrong")
+    ]
+    for ink in ("ink", "muted", "accent", "warn"):
+        assert contrast(colors[ink], colors["paper"]) >= 4.5
+        assert contrast(colors[ink], colors["soft"]) >= 4.5
+    assert all(contrast(colors["ink"], shade) >= 4.5 for shade in shades)
+
+
+def test_one_number_given_twice_is_refused() -> None:
+    """Two methods for one number leave nothing to choose by."""
+    again = PAGE.results.head(1).with_columns(method=pl.lit("another"))
+    with pytest.raises(DataError, match="twice, by 'one run' and 'another'"):
+        study_page(replace(PAGE, results=pl.concat([PAGE.results, again])))
+
+
+@pytest.mark.parametrize("name", ["results", "confusion"])
+def test_strange_arms_are_refused(name: str) -> None:
+    """A table that speaks of an arm the study lacks is not shown in part."""
+    changed = getattr(PAGE, name).with_columns(arm=pl.lit("elsewhere"))
+    with pytest.raises(DataError, match="elsewhere"):
+        replace(PAGE, **{name: changed})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"view": "loose"}, "view"), ({"unit": "cell"}, "unit"), ({"baseline": "nome"}, "none")],
+)
+def test_words_that_mean_nothing_are_refused(changes: dict[str, str], words: str) -> None:
+    """An unknown view, unit or baseline is an error that names the known ones."""
+    with pytest.raises(UsageError, match=words):
+        replace(PAGE, **changes)
+
+
+def test_results_of_single_cases_are_passed_over() -> None:
+    """Rows of one case or of an assumed prevalence change nothing on the page."""
+    extra = PAGE.results.head(2).with_columns(case=pl.Series(["a", None], dtype=pl.String))
+    extra = extra.with_columns(prevalence=pl.Series([None, "blood"], dtype=pl.String))
+    assert study_page(replace(PAGE, results=pl.concat([PAGE.results, extra]))) == HTML
