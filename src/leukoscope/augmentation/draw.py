@@ -70,7 +70,8 @@ def _angle(step: Rotation, number: float) -> float:
     low, high = step.angle_range_deg
     if step.step_deg is None:
         return low + number * (high - low)
-    # The upper end itself is left out of a full turn, where it would be the lower end twice.
-    whole_turn = (high - low) % 360 == 0
-    n_steps = int((high - low) / step.step_deg + 1e-9) + (0 if whole_turn else 1)
+    n_steps = int((high - low) / step.step_deg + 1e-9) + 1
+    # The upper end of a full turn is left out: it would be the lower end twice.
+    if (high - low) % 360 == 0 and (high - low) % step.step_deg == 0:
+        n_steps -= 1
     return low + int(number * n_steps) * step.step_deg

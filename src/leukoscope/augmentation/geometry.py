@@ -51,12 +51,14 @@ def matrix_of(drawn: Draw) -> Matrix:
     -------
     numpy.ndarray of float64, shape (2, 2)
         Maps (x, y) offsets from the centre, y downwards, of the picture to those of
-        the result. Multiples of 90° give whole numbers exactly.
+        the result. Chains that end at a multiple of 90° give whole numbers exactly.
     """
     matrix = np.eye(2)
     for name, value in drawn.moves:
         matrix = _one(name, value) @ matrix
-    return matrix
+    # Rounding in a chain must not turn a move of pixels into a resampling.
+    whole = np.round(matrix)
+    return whole if np.abs(matrix - whole).max() < 1e-12 else matrix
 
 
 def is_exact(matrix: Matrix) -> bool:

@@ -1,5 +1,6 @@
 """Augmentation written to disk: a new dataset whose training cells have derived copies."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
-from leukoscope.intake.decode import content_of, decode, encode_png
+from leukoscope.intake.decode import content_of, decode_known, encode_png
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset, open_pictures, write_dataset
 
@@ -85,9 +86,10 @@ def augment_offline(
 
 
 def _check(divided: pl.DataFrame, recipe: AugmentationRecipe, factor: float) -> None:
-    if factor < 1:
+    if not 1 <= factor < math.inf:
         raise UsageError(
-            f"--factor is {factor:g}; 1 keeps the originals alone. Nothing was written."
+            f"--factor is {factor:g}; it should be at least 1, which keeps the originals alone. "
+            "Nothing was written."
         )
     if not recipe.steps:
         raise UsageError(f"The recipe {recipe.name!r} has no steps: there is nothing to write.")
@@ -128,9 +130,10 @@ def _maker(
     def make(planned: tuple[dict[str, Any], int]) -> dict[str, Any]:
         parent, copy = planned
         drawn = draw(recipe, seed, parent["cell_id"], copy)
-        pixels = apply(drawn, decode(read(parent["path"], False), name=parent["path"]).pixels)
+        name, known = parent["path"], parent["content"]
+        pixels = apply(drawn, decode_known(read(name, False), name=name, content=known))
         content = content_of(pixels)
-        path = f"images/{parent['content'][:16]}-{copy}-{content[:8]}.png"
+        path = f"images/{known[:16]}-{copy}-{content[:8]}.png"
         (folder / path).write_bytes(encode_png(pixels))
         return parent | {
             "cell_id": f"{parent['cell_id']}+{recipe.name}-{copy}",
@@ -140,6 +143,7 @@ def _maker(
             "width_px": pixels.shape[1],
             "box_px": None,
             "mask_path": None,
+            "exif_orientation": 1,
             "origin": parent["cell_id"],
             "recipe_id": recipe.recipe_id,
             "draw": drawn.to_json(),

@@ -17,7 +17,7 @@ class Rotation(Recipe):
     angle_range_deg: tuple[float, float] = (0.0, 360.0)
     """Angles are drawn evenly from here, counter-clockwise."""
     step_deg: float | None = Field(default=None, gt=0, le=360)
-    """If given, only the lower end plus whole multiples of it below the upper end are drawn."""
+    """If given, only the lower end plus whole multiples of it are drawn, up to the upper end."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from cyclopts import App
 
@@ -29,6 +30,9 @@ for _verb, _summary in SUMMARIES.items():
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
+    # Threads of torch wait for each other many times a step. By default they spin while they do,
+    # which on a machine with other work makes training ten times slower than sleeping does.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     sys.exit(_run([word for word in words if word != "--json"], as_json=as_json))
@@ -50,13 +54,25 @@ def _run(words: list[str], *, as_json: bool) -> int:
     except MemoryError:
         print("leukoscope: the memory is full. Nothing half-written was kept.", file=sys.stderr)
         return 4
-    if result is not None:
-        from leukoscope.cli.show import show
+    except OSError as error:
+        print(f"leukoscope: {error}. Nothing half-written was kept.", file=sys.stderr)
+        return 4
+    return _answer(result, as_json=as_json)
 
-        try:
-            show(result, as_json=as_json)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader (head, less) has seen enough; python would complain once more on leaving.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+def _answer(result: Any, *, as_json: bool) -> int:
+    if result is None:
+        return 0
+    from leukoscope.cli.show import show
+
+    try:
+        show(result, as_json=as_json)
+        sys.stdout.flush()
+    except OSError as error:
+        # The rest of the buffer goes nowhere; python would complain once more on leaving.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"leukoscope: the result was not printed: {error.strerror}.", file=sys.stderr)
+            return 4
+        # The reader (head, less) has seen enough: nothing failed.
     return 0

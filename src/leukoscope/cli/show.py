@@ -15,6 +15,13 @@ _ORDER = ("accuracy", "balanced_accuracy", "macro_f", "recall", "precision", "f"
 _SPOKEN = {"macro_f": "macro-F", "balanced_accuracy": "balanced accuracy", "f": "F"}
 
 
+class _Console(Console):
+    """Leave it to the caller what a reader gone early means; rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def show(result: Any, *, as_json: bool) -> None:
     """Print a path as it is, a results table as tables or JSON."""
     if isinstance(result, Path):
@@ -46,8 +53,8 @@ def _as_json(results: pl.DataFrame) -> dict[str, Any]:
 
 
 def _show_scores(results: pl.DataFrame) -> None:
-    # A pipe has no width: wide enough that no number is cut.
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    # A pipe has no width: wide enough that no number is cut. A category may be called "[b]".
+    console = _Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
     for view in results["view"].unique(maintain_order=True).to_list():
         part = results.filter(pl.col("view") == view)
         title = "Neutrophils told apart" if view == "strict" else "Neutrophils merged"

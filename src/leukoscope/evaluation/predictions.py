@@ -57,11 +57,13 @@ def prepare(predictions: pl.DataFrame) -> Scored:
     Raises
     ------
     DataError
-        If a cell has no true category, or one that no answer of the model covers;
-        if a cell stands in the table twice.
+        If a cell has no true category, or one that no answer of the model covers; if it
+        is called by a word the model has no probability for; if it stands in the table
+        twice.
     """
     table = in_order(predictions)
     known = _answers(table)
+    _refuse_unknown_calls(table, known)
     truth = categories.read_as(table["category"].to_list(), known)
     names = categories.ordered([*truth, *table["predicted"]])
     code_of = {name: code for code, name in enumerate(names)}
@@ -134,6 +136,15 @@ def _refuse_seen(predictions: pl.DataFrame) -> None:
             f"the model was trained or chosen on, for example {seen['cell_id'][0]}. Nothing was "
             "scored: such a score says nothing of new cells. Evaluate the run (its test split), or "
             "predict a dataset of other cells."
+        )
+
+
+def _refuse_unknown_calls(table: pl.DataFrame, known: Sequence[str]) -> None:
+    odd = table.filter(~pl.col("predicted").is_in(list(known)))
+    if odd.height:
+        raise DataError(
+            f"Cell {odd['cell_id'][0]} is called {odd['predicted'][0]!r}, which has no column p_…: "
+            f"the model answers {', '.join(known)}. Nothing was scored. Correct the table."
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from leukoscope.evaluation.predictions import VIEWS, Scored, prepare, prepare_together
+from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
 from leukoscope.stats.intervals import Interval, design_effect, grouped_intervals, widen
 from leukoscope.stats.paired import holm, paired_difference
@@ -105,8 +106,17 @@ def study_table(
     polars.DataFrame
         A results table: each arm's mean over replicates, each replicate's values, and
         the paired differences.
+
+    Raises
+    ------
+    DataError
+        If no replicate is shared, or predictions are not of the same labelled cells.
     """
     shared = sorted(set.intersection(*(set(replicates) for replicates in arms.values())))
+    if not shared:
+        raise DataError(
+            f"No replicate was finished by all arms {', '.join(arms)}. Nothing was compared."
+        )
     flat = prepare_together([arms[arm][r] for arm in arms for r in shared])
     rows: list[dict[str, Any]] = []
     for view in VIEWS:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from leukoscope.foundation import files
@@ -42,8 +42,8 @@ def write_checkpoint(
                 tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
     # Parameters may share memory with each other or be strided; files want plain copies.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    with files.atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
+    # By way of memory: the library's own writing hides which error the disk gave.
+    files.write_bytes(path, save(plain, metadata={"facts": json.dumps(facts)}))
 
 
 def read_checkpoint(
@@ -61,7 +61,7 @@ def read_checkpoint(
     Raises
     ------
     DataError
-        If the file is broken.
+        If the file is broken, or of another network.
     """
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimiser": {}}
     try:
@@ -69,16 +69,26 @@ def read_checkpoint(
             for name in file.keys():  # noqa: SIM118  safe_open is no mapping
                 part, _, rest = name.partition("/")
                 parts[part][rest] = file.get_tensor(name)
-            facts = json.loads(file.metadata()["facts"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            facts = json.loads((file.metadata() or {})["facts"])
+        network.load_state_dict(parts["network"], strict=True)
+        state = optimiser.state_dict()
+        state["state"] = _nested(parts["optimiser"])
+        optimiser.load_state_dict(state)
+        _lay_out(optimiser)
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
         raise DataError(
-            f"The checkpoint {path} cannot be read: {error}. Remove it to start this run afresh."
+            f"The checkpoint {path} cannot be read: {reason}. Remove it to start this run afresh."
         ) from None
-    network.load_state_dict(parts["network"], strict=True)
-    state = optimiser.state_dict()
-    state["state"] = _nested(parts["optimiser"])
-    optimiser.load_state_dict(state)
     return parts["best"], facts
+
+
+def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Lay the state out in memory as its parameters are: the file holds plain copies."""
+    for parameter, entries in optimiser.state.items():
+        for name, value in entries.items():
+            if value.shape == parameter.shape:
+                entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _nested(flat: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -30,8 +30,9 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError):
+        # Not every device torch can name can also compute: reading a number back proves it.
+        float(torch.zeros(1, device=device))
+    except (RuntimeError, AssertionError, ImportError):
         raise UsageError(
             f"There is no device {name!r} here. Nothing was started. Use auto or cpu."
         ) from None

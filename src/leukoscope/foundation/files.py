@@ -9,9 +9,13 @@ import errno
 import fcntl
 import hashlib
 import json
+import lzma
 import os
 import shutil
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +34,20 @@ _DISK_ERRORS = {
     errno.ENOTDIR,
     errno.EISDIR,
     errno.EEXIST,
-    errno.ENOENT,
+    errno.ENOTEMPTY,
 }
+# What zipfile lets out for a missing, broken or encrypted member, or a method it lacks.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+)
 
 
 @contextlib.contextmanager
@@ -134,8 +150,6 @@ def build_folder(path: Path, build: Callable[[Path], None]) -> Path:
         try:
             temporary.chmod(0o777 & ~_umask())
             build(temporary)
-            # Something may have come to stand there in the meantime.
-            refuse_existing(path)
             temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -197,6 +211,47 @@ def digest_of(path: Path) -> str:
     """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip file for reading. Raises DataError if it is not a whole one."""
+    try:
+        return zipfile.ZipFile(path)
+    except _ZIP_ERRORS as error:
+        raise DataError(
+            f"{path} is neither a folder nor a whole zip file ({error}). It was left untouched."
+        ) from None
+
+
+def open_collection(root: Path) -> Callable[[str], bytes]:
+    """Open a folder or a zip of it for reading.
+
+    Parameters
+    ----------
+    root : Path
+        The folder or zip.
+
+    Returns
+    -------
+    callable
+        ``read(name)`` gives the bytes of one file, named by its relative path with forward
+        slashes; several threads may call it at once.
+
+    Raises
+    ------
+    DataError
+        If the zip is not whole; by ``read`` if the file is missing or broken.
+    """
+    archive = open_zip(root) if root.is_file() else None
+
+    def read(name: str) -> bytes:
+        try:
+            return (root / name).read_bytes() if archive is None else archive.read(name)
+        except _ZIP_ERRORS as error:
+            reason = getattr(error, "strerror", None) or str(error).strip("'\"") or "cut short"
+            raise DataError(f"{name} of {root} cannot be read ({reason}).") from None
+
+    return read
 
 
 def _flush(path: Path) -> None:

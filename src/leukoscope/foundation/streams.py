@@ -6,6 +6,7 @@ the batch size, the order of work and a resumed run change nothing.
 """
 
 import hashlib
+from operator import index
 
 import numpy as np
 
@@ -53,4 +54,4 @@ def _spell(part: str | int) -> str:
     if isinstance(part, str):
         # A doubled separator cannot be taken for the one between two names.
         return "str:" + part.replace("\x1f", "\x1f\x1f")
-    return f"int:{int(part)}"
+    return f"int:{index(part)}"

@@ -1,15 +1,20 @@
 """From the bytes of a picture file to uint8 RGB pixels: the only decoder and the only resizer."""
 
+import contextlib
 import hashlib
 import io
+import struct
+import threading
 import warnings
+import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from leukoscope.foundation.errors import DecodeError
+from leukoscope.foundation.errors import DataError, DecodeError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -17,6 +22,35 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MAX_MEGAPIXELS = 50
 _ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow's readers let out on broken files; a hostile one reaches corners nobody foresaw.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    zlib.error,
+)
+_gate = threading.Lock()
+_decoding: list[int] = []
+_filters = contextlib.ExitStack()
 
 
 class Picture(NamedTuple):
@@ -52,22 +86,50 @@ def decode(data: bytes, *, name: str) -> Picture:
     if not data:
         raise DecodeError(f"{name} is empty (0 bytes).")
     try:
-        with warnings.catch_warnings():
-            # Pillow's doubts (bombs, broken EXIF) are refusals here: our own limits come first.
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _refuse_kind(image, name)
-                orientation = int(image.getexif().get(_ORIENTATION, 1))
-                upright = ImageOps.exif_transpose(_as_rgb(image, name))
+        with _doubts_refused(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _refuse_kind(image, name)
+            orientation = _orientation(image)
+            pixels = _upright_rgb(image, name)
     except UnidentifiedImageError:
         raise DecodeError(f"{name} is not a PNG, JPEG, BMP or TIFF picture.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name, "far more") from None
     except DecodeError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, Warning) as error:
+    except _BROKEN as error:
         raise DecodeError(f"{name} is broken or cut short ({error}).") from None
-    return Picture(np.array(upright, dtype=np.uint8), orientation if 1 <= orientation <= 8 else 1)
+    return Picture(pixels, orientation)
+
+
+def decode_known(data: bytes, *, name: str, content: str) -> Pixels:
+    """Decode a picture that was decoded before, and make sure that it is the same.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    name : str
+        What to call it in an error.
+    content : str
+        What :func:`content_of` gave for its pixels then.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, shape (height, width, 3)
+        Its pixels, upright.
+
+    Raises
+    ------
+    DataError
+        If it cannot be decoded, or its pixels are others now.
+    """
+    pixels = decode(data, name=name).pixels
+    if content_of(pixels) != content:
+        raise DataError(
+            f"{name} is no longer the picture that was ingested (its pixels differ). Nothing was "
+            "made from it. Put it back, or ingest the collection again."
+        )
+    return pixels
 
 
 def content_of(pixels: Pixels) -> str:
@@ -142,15 +204,40 @@ def _bits(image: Image.Image) -> tuple[int, ...]:
     return (8,)
 
 
-def _as_rgb(image: Image.Image, name: str) -> Image.Image:
+def _upright_rgb(image: Image.Image, name: str) -> Pixels:
     image.load()
-    if image.mode == "RGBA":
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise DecodeError(f"{name} is partly transparent; plain RGB is expected.")
-        exif = image.getexif()
-        image = image.convert("RGB")
-        image.info["exif"] = exif.tobytes() if exif else b""
-    return image
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        raise DecodeError(f"{name} is partly transparent; plain RGB is expected.")
+    # Pillow turns a TIFF while it loads it, and only a TIFF: what is left to do is asked again.
+    turn = _UPRIGHT.get(_orientation(image))
+    rgb = image.convert("RGB")
+    return np.array(rgb if turn is None else rgb.transpose(turn), dtype=np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    stated = int(image.getexif().get(_ORIENTATION, 1))
+    return stated if 1 <= stated <= 8 else 1
+
+
+@contextlib.contextmanager
+def _doubts_refused() -> Iterator[None]:
+    """Make Pillow's doubts (a bomb, a broken EXIF block) errors while any thread decodes.
+
+    Warning filters belong to the process, not to a thread: the first thread in sets them and
+    the last one out puts back what stood there.
+    """
+    with _gate:
+        if not _decoding:
+            _filters.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("error", module=r"PIL\.")
+        _decoding.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        with _gate:
+            _decoding.pop()
+            if not _decoding:
+                _filters.close()
 
 
 def _too_large(name: str, seen: str) -> DecodeError:

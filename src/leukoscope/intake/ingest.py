@@ -5,13 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from leukoscope.foundation import files
-from leukoscope.foundation.errors import DataError, DecodeError
+from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import content_of, decode, encode_png
 from leukoscope.intake.phantom import PhantomCell, PhantomRecipe, cells
-from leukoscope.intake.sources import Listed, Listing, opened
+from leukoscope.intake.sources import Listed, Listing
 from leukoscope.records import categories, tables
 from leukoscope.records.dataset import DatasetCard, write_dataset
 
@@ -47,10 +49,10 @@ def ingest_listing(
         If any picture cannot be taken: all of them are named, nothing is written.
     """
     files.refuse_existing(out)
-    rows = _decode_all(listing.pictures, opened(root), source, um_per_px)
+    rows = _decode_all(listing.pictures, files.open_collection(root), source, um_per_px)
     merges = {p.original_label: p.category for p in listing.pictures}
     card = DatasetCard(
-        name=root.stem,
+        name=root.resolve().stem,
         source=source,
         categories=categories.ordered([p.category for p in listing.pictures]),
         image_root=str(root.resolve()),
@@ -139,10 +141,10 @@ def repeated_contents(manifest: pl.DataFrame) -> pl.DataFrame:
 def _decode_all(
     pictures: Sequence[Listed], read: Callable[[str], bytes], source: str, um_per_px: float | None
 ) -> list[dict[str, Any]]:
-    def row(picture: Listed) -> dict[str, Any] | DecodeError:
+    def row(picture: Listed) -> dict[str, Any] | DataError:
         try:
             pixels, orientation = decode(read(picture.path), name=picture.path)
-        except DecodeError as error:
+        except DataError as error:
             return error
         return {
             "cell_id": f"{source}:{picture.path}",
@@ -160,13 +162,13 @@ def _decode_all(
 
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(row, pictures))
-    faults = [item for item in found if isinstance(item, DecodeError)]
+    faults = [item for item in found if isinstance(item, DataError)]
     if faults:
         raise _faulty(faults, len(found))
-    return [item for item in found if not isinstance(item, DecodeError)]
+    return [item for item in found if not isinstance(item, DataError)]
 
 
-def _faulty(faults: Sequence[DecodeError], n_pictures: int) -> DataError:
+def _faulty(faults: Sequence[DataError], n_pictures: int) -> DataError:
     shown = "\n  ".join(str(fault) for fault in faults[:_SHOWN_FAULTS])
     more = len(faults) - _SHOWN_FAULTS
     return DataError(
@@ -183,7 +185,7 @@ def _phantom_row(folder: Path, cell: PhantomCell) -> dict[str, Any]:
     mask.parent.mkdir(parents=True, exist_ok=True)
     picture.write_bytes(encode_png(cell.image))
     # 0 outside, 128 cytoplasm, 255 nucleus: one picture holds both masks.
-    mask.write_bytes(encode_png(cell.cell_mask * 128 + cell.nucleus_mask * 127))
+    mask.write_bytes(encode_png(_mask_levels(cell)))
     height, width = cell.image.shape[:2]
     return {
         "cell_id": f"phantom:{name}",
@@ -199,3 +201,7 @@ def _phantom_row(folder: Path, cell: PhantomCell) -> dict[str, Any]:
         "mask_path": f"masks/{name}",
         "exif_orientation": 1,
     }
+
+
+def _mask_levels(cell: PhantomCell) -> npt.NDArray[np.uint8]:
+    return np.where(cell.nucleus_mask, 255, np.where(cell.cell_mask, 128, 0)).astype(np.uint8)

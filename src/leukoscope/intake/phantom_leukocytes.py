@@ -17,6 +17,9 @@ SEGMENTED_AT = 2 / 3
 _OPEN_BEND_DEG = (110.0, 200.0)
 """Bend of a nucleus that shows plainly where it opens to."""
 
+_RING_SPACING = 1.5
+"""Distance of neighbouring lobes of a ring, in widths of a lobe."""
+
 _ROOM_UM = 0.35
 """Cytoplasm left between nucleus and border."""
 
@@ -118,7 +121,7 @@ def _leukocyte(
     grains, grain_mask = _granules(rng, canvas, style, border)
     _lay(planes, grains, grain_mask * (1 - core))
     _lay(planes, _chromatin(rng, canvas, style, core), core)
-    _lay(planes, grains, grain_mask * core * style.granules.over_nucleus)
+    _lay(planes, grains, grain_mask * core * np.float32(style.granules.over_nucleus))
     return planes, np.maximum(cell, grain_mask), core
 
 
@@ -140,7 +143,9 @@ def _plan_nucleus(
         lobe = nucleus.lobe_um[count] * rng.uniform(0.92, 1.08)
         line = shapes.spine(rng, 2 * lobe * spacing * max(count - 1, 1), bend, wiggle)
         line = shapes.turned(line, pose.turn_deg - 90)
-        widths = shapes.half_widths(rng, lobe, count, constriction, closed=False)
+        widths = shapes.half_widths(
+            rng, lobe, count, constriction=constriction, spacing=spacing, closed=False
+        )
         free = max(free, 0.7) if pose.clear else free
     line, widths = _fitted(line, widths, border, free, pose.turn_deg + 180)
     separate = constriction >= SEGMENTED_AT and count > 1
@@ -158,10 +163,12 @@ def _concentric_nucleus(
     """Draw a ring of lobes for lobed kinds, else a disc of the same area as an ordinary nucleus."""
     if _is_lobed(style):
         lobe = RING_LOBE_UM[count]
-        line = shapes.spine(rng, 2 * lobe * 1.5 * count, 360, 0)
+        line = shapes.spine(rng, 2 * lobe * _RING_SPACING * count, 360, 0)
         # The ring starts anywhere, so that its bridges have no direction.
         line = shapes.turned(line, rng.uniform(0, 360))
-        return line, shapes.half_widths(rng, lobe, count, constriction, closed=True)
+        return line, shapes.half_widths(
+            rng, lobe, count, constriction=constriction, spacing=_RING_SPACING, closed=True
+        )
     lobe = style.nucleus.lobe_um[count] * (1.0 if count == 1 else 1.45)
     line = shapes.outline(rng, 0.08 * lobe, 0.2)
     return line, np.full(len(line), lobe * rng.uniform(0.92, 1.05))
@@ -231,7 +238,8 @@ def _granules(
     depth = rng.uniform(0.7, 1.15, count)
     stamp = shapes.stamped(canvas, centres, radii, depth)
     dye = cv2.blur(stamp, (3, 3))[..., None] * np.array(granules.density, np.float32)
-    return np.asarray(dye, np.float32), np.minimum(cv2.blur(np.sign(stamp), (3, 3)), 1)
+    where = np.asarray(cv2.blur(np.sign(stamp), (3, 3)), np.float32)
+    return np.asarray(dye, np.float32), where
 
 
 def _chromatin(
@@ -244,7 +252,7 @@ def _chromatin(
     membrane = core - cv2.GaussianBlur(core, (0, 0), 0.5 * canvas.px_per_um)
     density = nucleus.density * (1 + nucleus.contrast * clumps + 0.35 * np.maximum(membrane, 0))
     violet = np.maximum(density, 0.2).astype(np.float32)
-    return np.asarray(cv2.merge([violet, np.full_like(violet, 0.12), canvas.empty()]))
+    return np.asarray(cv2.merge([violet, np.full_like(violet, 0.12), canvas.empty()]), np.float32)
 
 
 def _lay(planes: NDArray[np.float32], other: NDArray[np.float32], share: Plane) -> None:

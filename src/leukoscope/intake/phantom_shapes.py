@@ -62,7 +62,7 @@ def unit(angle_deg: float) -> Points:
 def turned(points: Points, angle_deg: float) -> Points:
     """Turn points *(n, 2)* about the origin, anticlockwise."""
     along = unit(angle_deg)
-    return points @ np.array([along, [-along[1], along[0]]])
+    return np.asarray(points @ np.array([along, [-along[1], along[0]]]))
 
 
 def stretched(points: Points, ratio: float, axis_deg: float) -> Points:
@@ -135,7 +135,7 @@ def scattered(rng: np.random.Generator, outline_um: Points, count: int) -> Point
     before = place.astype(int)
     share = (place - before)[:, None]
     rim = outline_um[before] * (1 - share) + outline_um[(before + 1) % len(outline_um)] * share
-    return rim * np.sqrt(rng.uniform(0, 1, count))[:, None]
+    return np.asarray(rim * np.sqrt(rng.uniform(0, 1, count))[:, None])
 
 
 def spine(rng: np.random.Generator, length_um: float, bend_deg: float, wiggle_deg: float) -> Points:
@@ -160,11 +160,17 @@ def spine(rng: np.random.Generator, length_um: float, bend_deg: float, wiggle_de
     heading = np.radians(bend_deg * place + wave)
     steps = np.stack([np.cos(heading), np.sin(heading)], axis=1) * (length_um / 48)
     line = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
-    return line - line.mean(axis=0)
+    return np.asarray(line - line.mean(axis=0))
 
 
 def half_widths(
-    rng: np.random.Generator, lobe_um: float, lobes: int, constriction: float, *, closed: bool
+    rng: np.random.Generator,
+    lobe_um: float,
+    lobes: int,
+    *,
+    constriction: float,
+    spacing: float,
+    closed: bool,
 ) -> Points:
     """Narrow an even sausage between its lobes.
 
@@ -178,6 +184,8 @@ def half_widths(
         Number of lobes along the spine, 1 or more.
     constriction : float
         0 leaves the width even; 1 leaves a thread between neighbouring lobes.
+    spacing : float
+        Distance of neighbouring lobes in widths of a lobe; above 1.12 lobes are longer than wide.
     closed : bool
         Whether the spine is a ring, with as many bridges as lobes.
 
@@ -188,11 +196,13 @@ def half_widths(
     """
     place = np.linspace(0, 1, 49)
     along = place * lobes + rng.uniform() if closed else 0.5 + place * (lobes - 1)
-    # Discs are drawn along the spine: a lobe is round where the profile is a narrow peak.
-    profile = np.minimum(rng.uniform(1.1, 2.2) * np.abs(np.sin(np.pi * along)) ** 3, 1)
-    size = rng.uniform(0.82, 1.15, lobes)[np.minimum(along.astype(int) % lobes, lobes - 1)]
+    # Discs are drawn along the spine, so that a lobe reaches its own radius beyond its flat part.
+    flat = rng.uniform(0.4, 1) * max(0.0, spacing - 1.12) / (2 * spacing)
+    # At least one point of the spine falls on each lobe.
+    profile = np.abs(along % 1 - 0.5) <= max(flat, 0.55 * lobes / 48)
+    size = rng.uniform(0.85, 1.08, lobes)[np.minimum(along.astype(int) % lobes, lobes - 1)]
     uneven = np.interp(place, np.linspace(0, 1, 9), 1 + 0.04 * rng.standard_normal(9))
-    width = lobe_um * size * uneven * (1 - constriction * (1 - profile))
+    width = lobe_um * size * uneven * np.where(profile, 1, 1 - constriction)
     return np.asarray(np.maximum(width, _THREAD_UM))
 
 

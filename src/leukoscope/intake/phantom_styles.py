@@ -77,15 +77,15 @@ class Style:
     """How many vacuoles, both ends included."""
 
 
-_LOBED_BEND = {2: (60, 160), 3: (110, 230), 4: (170, 290), 5: (220, 320)}
+_LOBED_BEND = {2: (50, 150), 3: (100, 210), 4: (150, 255), 5: (190, 285)}
 
 NEUTROPHIL = Style(
     radius_um_range=(5.9, 7.1),
     roughness=0.025,
     nucleus=Nucleus(
-        lobe_um={2: 1.9, 3: 1.65, 4: 1.5, 5: 1.35},
+        lobe_um={2: 2.1, 3: 1.8, 4: 1.58, 5: 1.42},
         shares=(0.15, 0.43, 0.32, 0.1),
-        spacing_range=(1.25, 1.6),
+        spacing_range=(1.2, 1.55),
         bend_deg=_LOBED_BEND,
         wiggle_deg=22,
         constriction_range=None,
@@ -108,7 +108,7 @@ EOSINOPHIL = Style(
     nucleus=Nucleus(
         lobe_um={2: 2.15, 3: 1.75},
         shares=(0.8, 0.2),
-        spacing_range=(1.15, 1.5),
+        spacing_range=(1.2, 1.55),
         bend_deg=_LOBED_BEND,
         wiggle_deg=12,
         constriction_range=(0.72, 0.97),

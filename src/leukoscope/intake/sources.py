@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.decode import SUFFIXES
 from leukoscope.records import categories
@@ -65,13 +66,11 @@ def list_folder(root: Path, category_map: str | None) -> Listing:
         category is left.
     """
     mapping = categories.category_map(category_map) if category_map else None
-    wrapper = root.stem if root.is_file() else None
+    wrapped = root.is_file() and all(path.startswith(f"{root.stem}/") for path in _pictures(root))
 
     def label_of(path: str) -> str | None:
-        parts = PurePosixPath(path).parts[:-1]
-        if wrapper is not None and parts[:1] == (wrapper,):
-            parts = parts[1:]
-        return parts[0] if parts else None
+        folders = PurePosixPath(path).parts[int(wrapped) : -1]
+        return folders[0] if folders else None
 
     return _listing(root, label_of, mapping)
 
@@ -134,18 +133,10 @@ def with_cases(listing: Listing, case_from: str) -> Listing:
     return Listing(pictures, listing.licence, listing.citation, listing.left_out)
 
 
-def opened(root: Path) -> Callable[[str], bytes]:
-    """Open a collection's folder or zip; the result reads one file's bytes by relative path."""
-    if root.is_dir():
-        return lambda path: (root / path).read_bytes()
-    archive = _open_zip(root)
-    return archive.read
-
-
 def _listing(
     root: Path, label_of: Callable[[str], str | None], mapping: Mapping[str, str] | None
 ) -> Listing:
-    paths = [path for path in _paths(root) if path.lower().endswith(SUFFIXES)]
+    paths = _pictures(root)
     if not paths:
         raise DataError(
             f"{root} holds no picture ({', '.join(SUFFIXES)}). Nothing was written. "
@@ -200,29 +191,44 @@ def _pbc_prefix(path: str) -> str | None:
     return name.split("_")[0].upper() if "_" in name else None
 
 
-def _paths(root: Path) -> list[str]:
-    """List all files below a root by relative path, hidden ones left out, in a stable order."""
+def _pictures(root: Path) -> list[str]:
+    """List the pictures below a root by relative path, hidden ones left out, in a stable order."""
     if not root.exists():
         raise DataError(f"{root} does not exist. Nothing was written.")
-    if root.is_dir():
-        names = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()]
-    else:
-        names = [entry.filename for entry in _open_zip(root).infolist() if not entry.is_dir()]
+    names = _names_in_folder(root) if root.is_dir() else _names_in_zip(root)
     shown = [n for n in names if not any(p.startswith((".", "__MACOSX")) for p in n.split("/"))]
-    return sorted(shown)
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    pictures = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
+    # Bytes of a name that are no text reach Python as lone surrogates.
+    odd = [name for name in pictures if re.search("[\ud800-\udfff]", name)]
+    if odd:
         raise DataError(
-            f"{path} is neither a folder nor a whole zip file ({error}). Nothing was written."
-        ) from None
-    names = Counter(entry.filename for entry in archive.infolist())
-    for entry in archive.infolist():
+            f"{root} holds {odd[0]!a}, whose name is not Unicode text. Nothing was written. "
+            "Rename it."
+        )
+    return pictures
+
+
+def _names_in_folder(root: Path) -> list[str]:
+    names = []
+    for path in root.rglob("*"):
+        if path.is_symlink() and path.is_dir():
+            # Followed, it may lead in a circle; passed over, its pictures would be lost unseen.
+            raise DataError(
+                f"{path} is a link to a folder. Nothing was written. "
+                "Put the folder itself there, or remove the link."
+            )
+        if path.is_file():
+            names.append(path.relative_to(root).as_posix())
+    return names
+
+
+def _names_in_zip(path: Path) -> list[str]:
+    with files.open_zip(path) as archive:
+        entries = archive.infolist()
+    names = Counter(entry.filename for entry in entries)
+    for entry in entries:
         _refuse_entry(path, entry, names[entry.filename])
-    return archive
+    return [entry.filename for entry in entries if not entry.is_dir()]
 
 
 def _refuse_entry(path: Path, entry: zipfile.ZipInfo, n_times: int) -> None:
@@ -254,7 +260,8 @@ def _cases_from_regex(expression: str) -> Callable[[str], str | None]:
         match = pattern.search(path)
         if match is None:
             return None
-        return match["case"] if "case" in pattern.groupindex else match[min(1, pattern.groups)]
+        found = match["case"] if "case" in pattern.groupindex else match[min(1, pattern.groups)]
+        return found or None
 
     return find
 
@@ -267,7 +274,7 @@ def _cases_from_csv(path: Path) -> Callable[[str], str | None]:
         raise DataError(f"{path} cannot be read as CSV: {error}. Nothing was written.") from None
     if not rows or not {"path", "case"} <= set(rows[0]):
         raise DataError(f"{path} should have columns path and case. Nothing was written.")
-    table = {row["path"].replace("\\", "/"): (row["case"] or "").strip() for row in rows}
+    table = {(row["path"] or "").replace("\\", "/"): (row["case"] or "").strip() for row in rows}
     if len(table) < len(rows):
         raise DataError(f"{path} names {len(rows) - len(table)} paths twice. Nothing was written.")
     return table.get

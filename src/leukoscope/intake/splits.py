@@ -45,6 +45,7 @@ def hold_out(
     DataError
         If a category has fewer groups than there are sides.
     """
+    manifest = manifest.sort("cell_id")
     sides = [name for name, share in shares.items() if share > 0]
     target = np.array([shares[name] for name in sides])
     parts = []
@@ -78,6 +79,7 @@ def k_fold(manifest: pl.DataFrame, *, folds: int, repeats: int, seed: int) -> pl
     DataError
         If a category has fewer groups than there are folds.
     """
+    manifest = manifest.sort("cell_id")
     parts = []
     for repeat in range(repeats):
         share = np.full(folds, 1 / folds)

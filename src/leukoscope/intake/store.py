@@ -20,7 +20,7 @@ import polars as pl
 
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError
-from leukoscope.intake.decode import Pixels, content_of, decode, resize
+from leukoscope.intake.decode import Pixels, decode_known, resize
 from leukoscope.records.dataset import Dataset, open_pictures
 
 _CHUNK = 512
@@ -100,13 +100,8 @@ def _append(dataset: Dataset, folder: Path, missing: pl.DataFrame, size_px: int)
 
     def pixels_of(cell: tuple[str, str, str | None]) -> Pixels:
         path, content, origin = cell
-        pixels = decode(read(path, origin is not None), name=path).pixels
-        if content_of(pixels) != content:
-            raise DataError(
-                f"{path} is no longer the picture that was ingested (its pixels differ). "
-                "Nothing was trained or scored. Put it back, or ingest the collection again."
-            )
-        return resize(pixels, size_px)
+        data = read(path, origin is not None)
+        return resize(decode_known(data, name=path, content=content), size_px)
 
     todo = missing.select("path", "content", "origin").rows()
     offset = len(index) * size_px**2 * 3

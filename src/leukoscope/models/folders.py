@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from leukoscope.foundation import files
@@ -15,8 +15,8 @@ from leukoscope.records.runs import ModelCard, read_model_card
 def write_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
     """Write ``model.safetensors`` and then ``model.json``, each in one step."""
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
-    with files.atomic_path(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary)
+    # By way of memory: the library's own writing hides which error the disk gave.
+    files.write_bytes(folder / "model.safetensors", save(tensors))
     files.write_json(folder / "model.json", card.model_dump(mode="json"))
 
 

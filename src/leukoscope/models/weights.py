@@ -123,7 +123,8 @@ def load_weights(network: nn.Module, card: WeightsCard, model: str) -> None:
 
 def _head_names(network: nn.Module, own: dict[str, Tensor]) -> set[str]:
     classifier = getattr(network, "default_cfg", {}).get("classifier", "fc")
-    prefixes = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    # A few networks of timm are encoders and name none.
+    prefixes = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
     return {name for name in own if name.startswith(tuple(f"{prefix}." for prefix in prefixes))}
 
 
@@ -158,7 +159,7 @@ def _from_markdown(weights: Path) -> WeightsCard:
             f"{weights.name} has no card {page.name} beside it. Build arguments, colour statistics "
             "and licence matter; nothing was started. Put its card there."
         )
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8", errors="replace")
     call = re.search(r"timm\.create_model\(([^)]*)\)", text)
     numbers = r"\(?\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*\)?"
     mean, std = (re.search(rf"\b{word}\s*{numbers}", text) for word in ("mean", "std"))
@@ -181,13 +182,15 @@ def _parse_call(inside: str, page: Path) -> tuple[str, dict[str, Setting]]:
     try:
         call = ast.parse(f"f({inside})", mode="eval").body
         assert isinstance(call, ast.Call)
-        name = ast.literal_eval(call.args[0])
-        arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-    except (SyntaxError, ValueError, IndexError):
+        (name,) = (ast.literal_eval(word) for word in call.args)
+        arguments = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+        if None in arguments:
+            raise ValueError("arguments without a name")
+    except (SyntaxError, ValueError):
         raise DataError(
             f"The card {page.name} holds a call that cannot be read: {inside}"
         ) from None
-    return str(name), arguments
+    return str(name), {str(word): value for word, value in arguments.items()}
 
 
 def _three(match: re.Match[str]) -> tuple[float, float, float]:

@@ -1,7 +1,6 @@
 """The dataset folder: a manifest, what is known about it, its splits and findings, its pictures."""
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -80,8 +79,7 @@ def read_dataset(folder: Path) -> Dataset:
             f"{folder} is not a dataset folder: it holds no dataset.json. "
             "Make one with `leukoscope ingest SOURCE PATH --out DATASET`."
         )
-    where = str(folder / "dataset.json")
-    card = DatasetCard.from_mapping(files.read_json(folder / "dataset.json"), where=where)
+    card = DatasetCard.from_json(folder / "dataset.json")
     manifest = tables.read_table(folder / "manifest.parquet", tables.MANIFEST)
     _check_manifest(card, manifest)
     return Dataset(folder, card, manifest)
@@ -100,24 +98,25 @@ def open_pictures(dataset: Dataset) -> Callable[[str, bool], bytes]:
     Raises
     ------
     DataError
-        If the image root is gone; by ``read`` if one picture is.
+        If the image root is gone; by ``read`` if one picture is gone or cannot be read.
     """
     root = dataset.image_root
-    moved = (
-        f"The pictures of dataset {dataset.folder} should lie in {root}, which is not there. "
-        "The dataset was left untouched. Move them back, or ingest them again."
-    )
     if not root.exists():
-        raise DataError(moved)
-    archive = zipfile.ZipFile(root) if root.is_file() else None
+        raise DataError(
+            f"The pictures of dataset {dataset.folder} should lie in {root}, which is not there. "
+            "The dataset was left untouched. Move them back, or ingest them again."
+        )
+    read_original = files.open_collection(root)
+    read_derived = files.open_collection(dataset.folder)
 
     def read(path: str, is_derived: bool) -> bytes:
         try:
-            if archive is not None and not is_derived:
-                return archive.read(path)
-            return ((dataset.folder if is_derived else root) / path).read_bytes()
-        except (OSError, KeyError):
-            raise DataError(f"Picture {path} is missing. {moved}") from None
+            return (read_derived if is_derived else read_original)(path)
+        except DataError as error:
+            raise DataError(
+                f"Picture {error} The dataset {dataset.folder} was left untouched. "
+                "Put the picture back, or ingest the collection again."
+            ) from None
 
     return read
 
@@ -194,7 +193,9 @@ def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFr
             f"{path} names {unknown.height} cells the manifest lacks, for example "
             f"{unknown['cell_id'][0]}. It belongs to another dataset; make a new split."
         )
-    divided = dataset.manifest.join(part.select("cell_id", "split"), on="cell_id")
+    divided = dataset.manifest.join(
+        part.select("cell_id", "split"), on="cell_id", maintain_order="left"
+    )
     check_divided(divided)
     return divided
 

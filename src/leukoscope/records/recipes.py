@@ -3,13 +3,13 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leukoscope.foundation import files
-from leukoscope.foundation.errors import RecipeError, unknown_name
+from leukoscope.foundation.errors import RecipeError, SchemaError, unknown_name
 
 
 class Recipe(BaseModel):
@@ -64,6 +64,20 @@ class Recipe(BaseModel):
         """
         return cls.from_mapping(read_yaml(path), where=str(path))
 
+    @classmethod
+    def from_json(cls, path: Path) -> Self:
+        """Read the record that a tool, not a person, wrote as JSON.
+
+        Raises
+        ------
+        DataError
+            If the file is missing or is not JSON; SchemaError if it breaks the record's shape.
+        """
+        try:
+            return cls.from_mapping(files.read_json(path), where=str(path))
+        except RecipeError as error:
+            raise SchemaError(str(error)) from None
+
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file into plain values. Raises RecipeError if that cannot be done."""
@@ -72,7 +86,8 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(f"{path} cannot be read: {reason}.") from None
-    except yaml.YAMLError as error:
+    # PyYAML lets a ValueError out for an impossible date, and recurses into nested brackets.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
         raise RecipeError(f"{path} is not YAML{place}; nothing was started.") from None
@@ -89,22 +104,36 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def _describe(error: ValidationError, recipe: type[BaseModel]) -> str:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelt key that is required is also missing: name what was written, not what was not.
+    first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _fields_at(recipe, first["loc"][:-1])
-        hint = unknown_name("key", str(first["loc"][-1]), known) if known else "It is unknown here."
+        hint = unknown_name("key", str(first["loc"][-1]), known)
         return f"{place} is not a key of {recipe.__name__}. {hint}"
     seen = "" if first["type"] == "missing" else f"; seen {first['input']!r}"
     return f"{place or recipe.__name__}: {first['msg']}{seen}. Nothing was started."
 
 
 def _fields_at(recipe: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """List the known keys at a place; empty where a union makes that ambiguous."""
+    """List the known keys at a place: those of every recipe that may stand there."""
+    recipes = [recipe]
     for part in loc:
-        field = recipe.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        recipe = annotation
-    return list(recipe.model_fields)
+        fields = [each.model_fields[part] for each in recipes if part in each.model_fields]
+        if fields:
+            recipes = [each for field in fields for each in _recipes_in(field.annotation)]
+        elif isinstance(part, str):
+            # In a union the place holds the word that tells its members apart.
+            recipes = [each for each in recipes if part in _defaults(each)]
+    return [name for each in recipes for name in each.model_fields]
+
+
+def _recipes_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [each for part in get_args(annotation) for each in _recipes_in(part)]
+
+
+def _defaults(recipe: type[BaseModel]) -> list[Any]:
+    return [field.default for field in recipe.model_fields.values()]

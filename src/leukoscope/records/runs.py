@@ -62,8 +62,7 @@ class ModelCard(Recipe):
 
 def read_model_card(folder: Path) -> ModelCard:
     """Read ``model.json`` of a model folder. Raises DataError if it is none."""
-    path = folder / "model.json"
-    return ModelCard.from_mapping(files.read_json(path), where=str(path))
+    return ModelCard.from_json(folder / "model.json")
 
 
 def model_folder_of(path: Path) -> Path:

@@ -17,7 +17,7 @@ from leukoscope.foundation.errors import SchemaError, UsageError
 SPLIT_NAMES = ("train", "validation", "calibration", "test")
 TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
 BOX = pl.Array(pl.Int32, 4)
-_FORMULA = ("=", "+", "-", "@", "\t", "'")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ def check(table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     table = table.with_columns(
         pl.lit(None).alias(name) for name in shape.optional if name not in table.columns
     ).select(list(wanted))
+    _refuse_lossy(table, shape, wanted)
     try:
         table = table.cast(pl.Schema(wanted), strict=True)
     except (pl.exceptions.PolarsError, OverflowError) as error:
@@ -222,8 +223,10 @@ def _for_csv(table: pl.DataFrame) -> pl.DataFrame:
 def _from_csv(path: Path, shape: Shape) -> pl.DataFrame:
     # Every column is read as text first: a cell_id of digits must not become a number.
     table = pl.read_csv(path, infer_schema=False)
+    # Polars leaves quotes doubled in the head of a table, and only there.
+    table = table.rename({name: name.replace('""', '"') for name in table.columns})
     wanted = {name: shape.columns.get(name, REAL) for name in table.columns}
-    guarded = r"^'([=+\-@\t'])"
+    guarded = r"^'([=+\-@\t\r\n'])"
     table = table.with_columns(
         pl.col(name).str.replace(guarded, "$1") for name, dtype in wanted.items() if dtype == TEXT
     )
@@ -247,6 +250,25 @@ def _refuse_columns(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.D
             f"The {shape.name} {' and '.join(parts)}; its columns are {', '.join(shape.columns)}"
             + (f" and {shape.open_prefix}…" if shape.open_prefix else "")
             + ". Nothing was written."
+        )
+
+
+def _refuse_lossy(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.DataType]) -> None:
+    """Refuse what a cast would change without a word: 1.5 to 1, case 7.0 to the text 7.0."""
+
+    def is_lossy(name: str) -> bool:
+        values, dtype = table[name].drop_nulls(), wanted[name]
+        if not values.dtype.is_float():
+            return values.dtype == pl.Boolean and not values.is_empty()
+        if dtype == TEXT:
+            return not values.is_empty()
+        return dtype == WHOLE and bool((values % 1 != 0).any())
+
+    lossy = [f"{name} ({table.schema[name]})" for name in wanted if is_lossy(name)]
+    if lossy:
+        raise SchemaError(
+            f"The {shape.name} holds values of the wrong type in {', '.join(lossy)}. "
+            "Nothing was written."
         )
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from leukoscope.evaluation.results import confusion_table, study_table
 from leukoscope.foundation import files, progress
-from leukoscope.foundation.errors import RunError, UsageError
+from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.models.weights import WeightsCard
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split
@@ -46,10 +46,19 @@ def run_study(
     ------
     UsageError
         If *out* holds another study.
+    DataError
+        If the split is missing, parts a group or has no test cells.
+    RunError
+        If a run fails, or the arms of a replicate did not start from equal weights.
     """
     divided = read_split(
         dataset, recipe.training.split, recipe.training.repeat, recipe.training.fold
     )
+    if divided.filter(pl.col("split") == "test").is_empty():
+        raise DataError(
+            f"The split {recipe.training.split!r} has no test cells: the study would have nothing "
+            "to compare. Nothing was started. Make a new split with `leukoscope split`."
+        )
     recipe = _fitting_the_pool(recipe, divided)
     _begin(recipe, dataset, divided, out)
     todo = [(r, arm) for r in range(recipe.replicates) for arm in recipe.arms]
@@ -116,10 +125,14 @@ def _begin(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, out: Pa
                 "Give --out a new name, or the options it was started with."
             )
         return
-    files.refuse_existing(out)
-    tables.write_table(out / "composition.parquet", _composition(divided), tables.COMPOSITION)
-    files.write_json(out / "dataset.json", facts)
-    write_recipe(out / "study.yaml", recipe)
+
+    def build(folder: Path) -> None:
+        composition = _composition(divided)
+        tables.write_table(folder / "composition.parquet", composition, tables.COMPOSITION)
+        files.write_json(folder / "dataset.json", facts)
+        write_recipe(folder / "study.yaml", recipe)
+
+    files.build_folder(out, build)
 
 
 def _composition(divided: pl.DataFrame) -> pl.DataFrame:

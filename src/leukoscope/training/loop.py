@@ -129,11 +129,7 @@ def one_update(
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
     value = float(loss.detach())
-    if not math.isfinite(value):
-        raise RunError(
-            f"The training loss became {value} at update {state.update + 1}. The last checkpoint "
-            "is untouched. Start a new run with a lower learning_rate."
-        )
+    _refuse_infinite("training", value, state.update + 1)
     state.loss_sum, state.loss_count = state.loss_sum + value, state.loss_count + 1
     state.update += 1
 
@@ -145,7 +141,10 @@ def validate(
     recipe: TrainingRecipe,
     device: torch.device,
 ) -> None:
-    """Score validation, add a row to the history, and keep the weights if they are the best."""
+    """Score validation, add a row to the history, and keep the weights if they are the best.
+
+    Raises RunError if the loss is not finite.
+    """
     logits = predict_logits(
         state.network,
         lambda part: validation.store.take(validation.rows[part]),
@@ -154,6 +153,7 @@ def validate(
         device,
     )
     loss = functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(validation.codes))
+    _refuse_infinite("validation", float(loss), state.update)
     found = scores(confusion_matrix(validation.codes, logits.argmax(axis=1), logits.shape[1]))
     row = {
         "update": state.update,
@@ -170,6 +170,14 @@ def validate(
     state.loss_sum, state.loss_count = 0.0, 0
     if row["is_best"]:
         state.best = {name: v.detach().clone() for name, v in state.network.state_dict().items()}
+
+
+def _refuse_infinite(side: str, loss: float, update: int) -> None:
+    if not math.isfinite(loss):
+        raise RunError(
+            f"The {side} loss became {loss} at update {update}. The last checkpoint is untouched. "
+            "Start a new run with a lower learning_rate."
+        )
 
 
 def is_over(state: Fit, recipe: TrainingRecipe) -> bool:
@@ -216,5 +224,4 @@ def _facts(state: Fit) -> dict[str, Any]:
 
 
 def _write_history(run: Path, history: Sequence[dict[str, Any]]) -> None:
-    with files.atomic_path(run / "history.csv") as temporary:
-        pl.DataFrame(history).write_csv(temporary)
+    files.write_text(run / "history.csv", pl.DataFrame(history).write_csv())

@@ -74,6 +74,10 @@ def train_run(
         return out
     started = time.monotonic()
     with files.locked(out / "lock", wait=False):
+        if is_finished(out):
+            # Another process ended it after the question above was asked.
+            return out
+        _sweep(out)
         torch.set_num_threads(begun["threads"])
         network, digest = _starting_network(dataset, recipe, weights)
         categories = dataset.card.categories
@@ -130,6 +134,7 @@ def _begin(
     facts = {
         "name": dataset.card.name,
         "manifest_digest": manifest_digest(dataset.manifest),
+        "split_digest": _split_digest(sides),
         "categories": list(dataset.card.categories),
         "licence": dataset.card.licence,
         "citation": dataset.card.citation,
@@ -140,13 +145,17 @@ def _begin(
         _refuse_other_run(out, recipe, facts)
         environment: dict[str, Any] = files.read_json(out / "environment.json")
         return environment
-    files.refuse_existing(out) if not (out / "recipe.yaml").is_file() else None
+    files.refuse_existing(out)
     precision = recipe.precision if recipe.precision != "auto" else choose_precision(device)
     environment = describe(device, precision)
     _mark_used(dataset, recipe, out)
-    write_recipe(out / "recipe.yaml", recipe)
-    files.write_json(out / "dataset.json", facts)
-    files.write_json(out / "environment.json", environment)
+
+    def build(folder: Path) -> None:
+        write_recipe(folder / "recipe.yaml", recipe)
+        files.write_json(folder / "dataset.json", facts)
+        files.write_json(folder / "environment.json", environment)
+
+    files.build_folder(out, build)
     return environment
 
 
@@ -157,13 +166,31 @@ def _refuse_other_run(out: Path, recipe: TrainingRecipe, facts: dict[str, Any]) 
         for name in TrainingRecipe.model_fields
         if getattr(stored, name) != getattr(recipe, name)
     ]
-    if files.read_json(out / "dataset.json")["manifest_digest"] != facts["manifest_digest"]:
+    begun = files.read_json(out / "dataset.json")
+    if begun["manifest_digest"] != facts["manifest_digest"]:
         other.append("the dataset's cells")
+    elif begun["split_digest"] != facts["split_digest"]:
+        other.append("the cells of its split")
     if other:
         raise UsageError(
             f"{out} holds another run: {', '.join(other)} differ. It was left untouched. "
             "Give --out a new name, or the options it was started with."
         )
+
+
+def _split_digest(sides: dict[str, pl.DataFrame]) -> str:
+    """Hash which cells stand on which side."""
+    digest = hashlib.sha256()
+    for name, part in sorted(sides.items()):
+        digest.update("\n".join((name, *part["cell_id"].sort(), "")).encode())
+    return digest.hexdigest()
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed process was writing; the lock says that nobody writes now."""
+    for folder in (out, out / "model"):
+        for left in folder.glob(".*.part"):
+            left.unlink()
 
 
 def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:

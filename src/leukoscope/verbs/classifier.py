@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from leukoscope.fitting.machine import choose_device
-from leukoscope.foundation.errors import UsageError
+from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.arrays import check_pictures, dataset_of_arrays
 from leukoscope.intake.decode import resize
 from leukoscope.models.folders import load_model
@@ -126,10 +126,16 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         numpy.ndarray of float64, shape (n, n_categories)
             Rows sum to one; columns as in ``classes_``.
+
+        Raises
+        ------
+        DataError
+            If the pictures are not of that shape and type, or there is none.
         """
         check_is_fitted(self)
         device = choose_device(self.device)
         if not isinstance(X, np.ndarray):
+            _refuse_kind(X)
             known = X if isinstance(X, Dataset) else read_dataset(Path(X))
             table = prediction_table(
                 known, known.manifest, self.network_, self.card_, run_id="", device=device
@@ -139,6 +145,8 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             return table.select(f"p_{name}" for name in self.classes_).to_numpy()
         pictures = check_pictures(X)
+        if not len(pictures):
+            raise DataError("The array holds no picture. Nothing was classified.")
         size_px = self.card_.preprocessing.size_px
         logits = predict_logits(
             self.network_.to(device),
@@ -158,6 +166,15 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if y is None:
                 raise UsageError("Pictures in an array need their categories: fit(X, y).")
             return dataset_of_arrays(X, y, cases, out=scratch / "cells", seed=self.seed)
+        _refuse_kind(X)
         if y is not None or cases is not None:
             raise UsageError("A dataset knows its categories and cases: fit(dataset) without y.")
         return X.folder if isinstance(X, Dataset) else Path(X)
+
+
+def _refuse_kind(X: Any) -> None:  # noqa: N803
+    if not isinstance(X, Dataset | Path | str):
+        raise DataError(
+            "Pictures should be a dataset, the path of its folder, or an array of uint8 of shape "
+            f"(n, height, width, 3); seen {type(X).__name__}. Nothing was done."
+        )

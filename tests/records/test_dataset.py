@@ -1,0 +1,230 @@
+import shutil
+import zipfile
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from tests.records.tabling import manifest_of
+
+from leukoscope.foundation.errors import DataError, SchemaError, UsageError
+from leukoscope.records import dataset as room
+from leukoscope.records import tables
+
+CARD = room.DatasetCard(
+    name="drawn", source="folder", categories=("band", "monocyte"), image_root="images"
+)
+ROWS = [
+    {"category": "band", "case": "a", "family": "1"},
+    {"category": "band", "case": "b", "family": "2"},
+    {"category": "monocyte", "case": "b", "family": "3"},
+    {"category": "monocyte", "case": None, "family": "3"},
+]
+SIDES = ["train", "test", "test", "test"]
+
+
+def derived(**changes):
+    row = {"cell_id": "d", "origin": "c000", "family": "1", "category": "band", "copy": 1}
+    return row | changes
+
+
+def written(folder, rows=ROWS, sides=SIDES, name="splits"):
+    """Write a dataset with one split, cell by cell in the order of its rows."""
+    manifest = manifest_of(rows)
+    known = room.write_dataset(folder, CARD, manifest)
+    ids = [row.get("cell_id", f"c{i:03d}") for i, row in enumerate(rows)]
+    splits = pl.DataFrame({"repeat": 0, "fold": 0, "cell_id": ids, "split": sides})
+    tables.write_table(room.splits_path(folder, name), splits, tables.SPLITS)
+    return known
+
+
+# Card and manifest
+
+
+def test_a_dataset_is_read_as_it_was_written(tmp_path):
+    """Card and manifest come back; the root of the pictures is found from the folder."""
+    known = written(tmp_path / "d", [*ROWS, derived()], [*SIDES, "train"])
+    back = room.read_dataset(tmp_path / "d")
+    assert back.card == known.card == CARD
+    assert_frame_equal(back.manifest, known.manifest)
+    assert back.image_root == tmp_path / "d" / "images"
+    assert "band" in back._repr_html_()
+
+
+def test_a_folder_that_is_no_dataset_is_told(tmp_path):
+    """Without a card, or with a card but no manifest, the missing piece is named."""
+    with pytest.raises(DataError, match=r"not a dataset folder.*leukoscope ingest"):
+        room.read_dataset(tmp_path)
+    written(tmp_path)
+    (tmp_path / "manifest.parquet").unlink()
+    with pytest.raises(DataError, match=r"manifest\.parquet is missing"):
+        room.read_dataset(tmp_path)
+
+
+def test_a_card_with_an_unknown_key_is_told(tmp_path):
+    """A card from another version is a data error that names the key."""
+    written(tmp_path)
+    path = tmp_path / "dataset.json"
+    path.write_text(path.read_text().replace('"licence"', '"license"'))
+    with pytest.raises(SchemaError, match=r"license is not a key.*licence"):
+        room.read_dataset(tmp_path)
+
+
+FAULTS = {
+    "strange category": (derived(origin=None, category="blast"), "'blast', which is not among"),
+    "left its family": (derived(family="2"), "d left the family or category of its origin c000"),
+    "left its category": (derived(category="monocyte"), "d left the family or category"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_manifest_at_odds_with_itself_is_refused(tmp_path, fault):
+    """On writing nothing is written; on reading it is found again."""
+    row, told = FAULTS[fault]
+    manifest = manifest_of([*ROWS, row])
+    with pytest.raises(DataError, match=told):
+        room.write_dataset(tmp_path / "d", CARD, manifest)
+    assert not (tmp_path / "d").exists()
+    written(tmp_path / "d")
+    tables.write_table(tmp_path / "d" / "manifest.parquet", manifest, tables.MANIFEST)
+    with pytest.raises(DataError, match=told):
+        room.read_dataset(tmp_path / "d")
+
+
+def test_counts_of_cells_families_and_cases(tmp_path):
+    """Each is counted once a category; unknown cases are no case."""
+    counts = room.count_table(manifest_of(ROWS))
+    assert counts.rows() == [("band", 2, 2, 2), ("monocyte", 2, 1, 1)]
+
+
+# Digest
+
+
+@given(st.permutations(range(len(ROWS))))
+def test_the_digest_does_not_hang_on_the_order_of_rows(order):
+    """However the rows stand, the digest is the same."""
+    manifest = manifest_of(ROWS)
+    assert room.manifest_digest(manifest[list(order)]) == room.manifest_digest(manifest)
+
+
+@pytest.mark.parametrize("column", ["cell_id", "content", "category", "case", "family"])
+def test_the_digest_sees_what_a_training_depends_on(column):
+    """A change of one cell's name, pixels, category, case or family changes it."""
+    manifest = manifest_of(ROWS)
+    changed = manifest.with_columns(
+        pl.when(pl.col("cell_id") == "c002").then(pl.lit("x")).otherwise(column).alias(column)
+    )
+    assert room.manifest_digest(changed) != room.manifest_digest(manifest)
+
+
+def test_the_digest_tells_an_unknown_case_from_an_empty_one():
+    """Null and empty text differ; what a training does not use makes no difference."""
+    manifest = manifest_of(ROWS)
+    emptied = manifest.with_columns(pl.col("case").fill_null(""))
+    assert room.manifest_digest(emptied) != room.manifest_digest(manifest)
+    scaled = manifest.with_columns(um_per_px=pl.lit(0.1), path=pl.lit("elsewhere.png"))
+    assert room.manifest_digest(scaled) == room.manifest_digest(manifest)
+
+
+# Pictures
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_pictures_are_opened_where_they_lie(tmp_path, kind):
+    """Originals come from the folder or zip of the source, derived ones from the dataset."""
+    known = written(tmp_path / "d")
+    (tmp_path / "d" / "images").mkdir()
+    (tmp_path / "d" / "images" / "0.png").write_bytes(b"own")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "0.png").write_bytes(b"original")
+    root = source if kind == "folder" else shutil.make_archive(str(source), "zip", source)
+    card = CARD.model_copy(update={"image_root": str(root)})
+    read = room.open_pictures(room.Dataset(known.folder, card, known.manifest))
+    assert read("0.png", False) == b"original"
+    assert read("images/0.png", True) == b"own"
+    with pytest.raises(DataError, match=r"gone\.png of .*source.*cannot be read.*untouched"):
+        read("gone.png", False)
+    with pytest.raises(DataError, match=r"gone\.png of .*/d cannot be read"):
+        read("gone.png", True)
+
+
+def test_pictures_that_were_moved_are_told(tmp_path):
+    """A root that is gone is named, with what to do; so is a root that is no zip any more."""
+    known = written(tmp_path / "d")
+    with pytest.raises(DataError, match=r"should lie in .*images, which is not there.*Move them"):
+        room.open_pictures(known)
+    (tmp_path / "d" / "images").write_text("no zip")
+    with pytest.raises(DataError, match="neither a folder nor a whole zip"):
+        room.open_pictures(known)
+    with zipfile.ZipFile(tmp_path / "d" / "images", "w") as archive:
+        archive.writestr("0.png", b"packed")
+    assert room.open_pictures(known)("0.png", False) == b"packed"
+
+
+# Splits
+
+
+def test_a_split_is_read_beside_the_cells(tmp_path):
+    """Each cell stands in the manifest's order with the side it was dealt to."""
+    known = written(tmp_path, sides=["test", "train", "train", "train"])
+    divided = room.read_split(known, "splits", 0, 0)
+    assert divided["cell_id"].to_list() == known.manifest["cell_id"].to_list()
+    assert divided["split"].to_list() == ["test", "train", "train", "train"]
+
+
+def test_cells_a_split_does_not_name_are_left_out(tmp_path):
+    """A split of part of the cells gives that part."""
+    known = written(tmp_path)
+    part = tables.read_table(tmp_path / "splits.parquet", tables.SPLITS).head(1)
+    tables.write_table(tmp_path / "splits-part.parquet", part, tables.SPLITS)
+    assert room.read_split(known, "part", 0, 0)["cell_id"].to_list() == ["c000"]
+
+
+SPLIT_FAULTS = {
+    "case torn": (ROWS, ["train", "train", "test", "test"], "c001 in train and c002 in test"),
+    "family torn": (ROWS, ["train", "test", "test", "train"], "c001 in test and c003 in train"),
+    "derived in the test": (
+        [{"family": "1"}, derived(origin="c000")],
+        ["test", "test"],
+        "1 derived cells stand outside training, for example d in test. Split first",
+    ),
+    "derived from the test": (
+        [{"family": "1"}, derived(origin="c000")],
+        ["test", "train"],
+        "c000 in test and d in train",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", SPLIT_FAULTS)
+def test_a_split_that_leaks_is_refused(tmp_path, fault):
+    """A torn case, a torn family, a derived cell outside training: named, not read."""
+    rows, sides, told = SPLIT_FAULTS[fault]
+    known = written(tmp_path, rows, sides)
+    with pytest.raises(DataError, match=told):
+        room.read_split(known, "splits", 0, 0)
+
+
+def test_a_split_that_is_not_there_is_told(tmp_path):
+    """No split, another name, another division, another dataset's: four sentences."""
+    known = room.write_dataset(tmp_path, CARD, manifest_of(ROWS))
+    with pytest.raises(DataError, match=r"has no split yet.*leukoscope split"):
+        room.read_split(known, "splits", 0, 0)
+    written(tmp_path, name="five-fold")
+    with pytest.raises(UsageError, match=r"'fivefold'.*Did you mean five-fold"):
+        room.read_split(known, "fivefold", 0, 0)
+    with pytest.raises(UsageError, match=r"1 repeats of 1 folds.*repeat 1, fold 2 is not among"):
+        room.read_split(known, "five-fold", 1, 2)
+    stranger = pl.DataFrame({"repeat": 0, "fold": 0, "cell_id": ["zz"], "split": ["train"]})
+    tables.write_table(tmp_path / "splits-other.parquet", stranger, tables.SPLITS)
+    with pytest.raises(DataError, match="names 1 cells the manifest lacks, for example zz"):
+        room.read_split(known, "other", 0, 0)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "../splits", "a/"])
+def test_a_split_has_a_plain_name(tmp_path, name):
+    """A name that would lead elsewhere is refused."""
+    with pytest.raises(UsageError, match="cannot name a split"):
+        room.splits_path(tmp_path, name)
