@@ -1,7 +1,8 @@
 """Division of cells into training, validation and test: by case where known, else by family.
 
 Groups are dealt out one by one, the largest first, each to the side that is
-furthest below its share of the group's categories. No group is ever parted.
+furthest below its share of the group's categories; the last groups of a category
+go to sides that have none of it yet. No group is ever parted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,12 +147,19 @@ def _deal_once(
     room = share[:, None] * total
     scale = 1 / total
     side = np.empty(len(counts), dtype=np.int64)
+    lacks = np.ones(room.shape, dtype=bool)
+    n_left = (counts > 0).sum(axis=0)
     for group in order.tolist():
         present = counts[group] > 0
         # Room left, in shares of each category, where this group has cells.
         left = (room[:, present] * scale[present]).sum(axis=1)
-        side[group] = choice = int(np.argmax(left))
+        # Where no more groups are left than sides that lack the category, only those may have it.
+        scarce = present & (n_left <= lacks.sum(axis=0))
+        served = lacks[:, scarce].sum(axis=1)
+        side[group] = choice = int(np.argmax(np.where(served == served.max(), left, -np.inf)))
         room[choice] -= counts[group]
+        lacks[choice, present] = False
+        n_left[present] -= 1
     return side
 
 
