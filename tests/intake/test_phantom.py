@@ -400,7 +400,6 @@ def test_packaged_settings_draw(name: str) -> None:
 def test_settings_say_what_rotation_does() -> None:
     """The settings named after an answer have the direction that makes it true."""
     assert {name: phantom.load_setting(name).direction for name in phantom.settings()} == {
-        "demo": "by-case",
         "plain": "any",
         "rotation-harms": "tells-category",
         "rotation-helps": "by-case",
@@ -413,7 +412,7 @@ def test_a_setting_is_found_by_name_or_path(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(recipe().to_yaml(), encoding="utf-8")
     assert phantom.load_setting(str(path)) == recipe()
-    with pytest.raises(UsageError, match=r"No phantom setting is called 'dem'\. Did you mean demo"):
-        phantom.load_setting("dem")
+    with pytest.raises(UsageError, match=r"No phantom setting is called 'plan'\. Did you mean plain"):
+        phantom.load_setting("plan")
     with pytest.raises(RecipeError, match=r"absent\.yml cannot be read"):
         phantom.load_setting(str(tmp_path / "absent.yml"))

@@ -142,9 +142,12 @@ def test_every_cell_is_tested_once_a_repeat(manifest, folds, seed):
     expected = {"test": 1, "validation": 1, "train": folds - 2}
     assert counts.height == manifest.height * 2 * 3
     assert all(n == expected[split] for split, n in counts.select("split", "len").rows())
-    for key, part in table.group_by("repeat", "fold"):
-        assert key in {(repeat, fold) for repeat in (0, 1) for fold in range(folds)}
+    parts = dict(table.group_by("repeat", "fold"))
+    assert set(parts) == {(repeat, fold) for repeat in (0, 1) for fold in range(folds)}
+    for (repeat, fold), part in parts.items():
         check_division(manifest, part, ("train", "validation", "test"))
+        following = parts[repeat, (fold + 1) % folds].filter(split="test")
+        assert set(part.filter(split="validation")["cell_id"]) == set(following["cell_id"])
 
 
 def dealt(manifest, kind, seed, repeats=2):

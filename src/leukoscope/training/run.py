@@ -62,7 +62,8 @@ def train_run(
     UsageError
         If another run or anything else stands at *out*.
     DataError
-        If the split is missing or parts a group, or a picture is gone.
+        If the split is missing or parts a group, training holds one category only, or a
+        picture is gone.
     RunError
         If the loss is not finite or the disk is full; the run can go on.
     """
@@ -112,6 +113,12 @@ def _sides(divided: pl.DataFrame, recipe: TrainingRecipe) -> dict[str, pl.DataFr
             f"The split {recipe.split!r} has no cells in {', '.join(empty)}. Nothing was started."
         )
     sides["train"] = training_draw(sides["train"], recipe.train_cells, recipe.seed)
+    if sides["train"]["category"].n_unique() < 2:
+        raise DataError(
+            f"All {sides['train'].height} training cells are filed as "
+            f"{sides['train']['category'][0]}; telling apart takes at least two categories. "
+            "Nothing was started."
+        )
     leaked = sides["test"].join(
         pl.concat([sides["train"], sides["validation"]]), on="content", how="semi"
     )

@@ -144,9 +144,7 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 table, on="cell_id", maintain_order="left"
             )
             return table.select(f"p_{name}" for name in self.classes_).to_numpy()
-        pictures = check_pictures(X)
-        if not len(pictures):
-            raise DataError("The array holds no picture. Nothing was classified.")
+        pictures = _pictures(X)
         size_px = self.card_.preprocessing.size_px
         logits = predict_logits(
             self.network_.to(device),
@@ -159,17 +157,24 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Pictures) -> npt.NDArray[np.str_]:  # noqa: N803
         """Give each picture's most probable category, shape (n,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        chances = self.predict_proba(X)
+        return np.asarray(self.classes_[chances.argmax(axis=1)])
 
     def _dataset_folder(self, X: Pictures, y: Any, cases: Any, scratch: Path) -> Path:  # noqa: N803
         if isinstance(X, np.ndarray):
             if y is None:
                 raise UsageError("Pictures in an array need their categories: fit(X, y).")
-            return dataset_of_arrays(X, y, cases, out=scratch / "cells", seed=self.seed)
+            return dataset_of_arrays(_pictures(X), y, cases, out=scratch / "cells", seed=self.seed)
         _refuse_kind(X)
         if y is not None or cases is not None:
             raise UsageError("A dataset knows its categories and cases: fit(dataset) without y.")
         return X.folder if isinstance(X, Dataset) else Path(X)
+
+
+def _pictures(X: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:  # noqa: N803
+    if not len(pictures := check_pictures(X)):
+        raise DataError("The array holds no picture. Nothing was done.")
+    return pictures
 
 
 def _refuse_kind(X: Any) -> None:  # noqa: N803

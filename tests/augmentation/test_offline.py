@@ -1,0 +1,223 @@
+import math
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.intake.pictures import cells, dataset_of, drawn, encoded, lay_out
+
+from leukoscope.augmentation.draw import Draw, draw
+from leukoscope.augmentation.geometry import apply
+from leukoscope.augmentation.offline import augment_offline
+from leukoscope.augmentation.recipe import AugmentationRecipe, Flip, Rotation, load_augmentation
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.intake.decode import content_of, decode, resize
+from leukoscope.intake.splits import hold_out
+from leukoscope.intake.store import open_store
+from leukoscope.records import tables
+from leukoscope.records.dataset import read_dataset, read_split, write_dataset
+
+RECIPE = AugmentationRecipe(
+    name="turn", steps=(Rotation(), Flip(axis="horizontal")), border="constant"
+)
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+
+
+def split_of(known):
+    table = hold_out(known.manifest, shares=SHARES, repeats=1, seed=0)
+    tables.write_table(known.folder / "splits.parquet", table, tables.SPLITS)
+    return read_split(known, "splits", 0, 0)
+
+
+@pytest.fixture
+def known(tmp_path):
+    """Make a dataset with a copy in it, masks, boxes and a scale."""
+    pictures = cells(24, 9, 11) | {"band/again.png": drawn(1, 9, 11)}
+    made = dataset_of(tmp_path, pictures)
+    dressed = made.manifest.with_columns(
+        mask_path=pl.lit("masks/m.png"),
+        box_px=pl.lit([1, 2, 3, 4], dtype=tables.BOX),
+        um_per_px=pl.lit(0.2),
+        stain=pl.lit("may-grünwald"),
+        exif_orientation=pl.lit(6),
+    )
+    return write_dataset(made.folder, made.card, dressed)
+
+
+def augmented(known, out, factor=2.0, recipe=RECIPE, seed=0):
+    augment_offline(known, split_of(known), recipe, out=out, factor=factor, seed=seed)
+    return read_dataset(out)
+
+
+def derived_of(made):
+    return made.manifest.filter(pl.col("origin").is_not_null())
+
+
+def names_below(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.25, 2.0, 3.0, 2.4])
+def test_the_count_is_exact_and_even(known, tmp_path, factor):
+    """The training part grows by the factor, and no cell is copied twice more than another."""
+    made = augmented(known, tmp_path / "out", factor)
+    n_train = split_of(known).filter(split="train").height
+    derived = derived_of(made)
+    assert derived.height == round((factor - 1) * n_train)
+    assert made.manifest.height == known.manifest.height + derived.height
+    per_cell = Counter(derived["origin"])
+    copies = [per_cell[name] for name in split_of(known).filter(split="train")["cell_id"]]
+    assert max(copies) - min(copies) <= 1
+    assert sorted(names_below(tmp_path / "out" / "images")) == sorted(
+        {path.removeprefix("images/") for path in derived["path"]}
+    )
+
+
+def test_only_training_cells_are_derived_and_sides_are_kept(known, tmp_path):
+    """Originals keep their sides; all derived cells stand in training, beside their origins."""
+    made = augmented(known, tmp_path / "out", 3.0)
+    before, after = split_of(known), read_split(made, "splits", 0, 0)
+    originals = after.filter(pl.col("origin").is_null())
+    assert_frame_equal(originals.select("cell_id", "split"), before.select("cell_id", "split"))
+    derived = after.filter(pl.col("origin").is_not_null())
+    assert set(derived["split"]) == {"train"}
+    side_of = dict(before.select("cell_id", "split").rows())
+    assert {side_of[name] for name in derived["origin"]} == {"train"}
+
+
+def test_a_derived_cell_tells_its_lineage(known, tmp_path):
+    """Family, category, case and scale are its origin's; mask and box, which moved, are gone."""
+    made = augmented(known, tmp_path / "out", 3.0)
+    parents = {row["cell_id"]: row for row in known.manifest.to_dicts()}
+    for row in derived_of(made).to_dicts():
+        parent = parents[row["origin"]]
+        for name in ("family", "category", "original_label", "case", "um_per_px", "stain"):
+            assert row[name] == parent[name]
+        assert row["mask_path"] is row["box_px"] is None
+        assert row["exif_orientation"] == 1
+        assert row["recipe_id"] == RECIPE.recipe_id
+        assert row["cell_id"] == f"{row['origin']}+turn-{row['copy']}"
+    copies = derived_of(made).group_by("origin").agg(pl.col("copy").sort())
+    assert {tuple(numbers) for numbers in copies["copy"].to_list()} == {(1, 2)}
+    assert made.card.recipe == {"augmentation": RECIPE.model_dump(mode="json"), "seed": 0}
+
+
+def test_originals_stay_where_they_are_and_as_they_are(known, tmp_path):
+    """Their rows are the same but for the way to the masks, which still leads to the masks."""
+    lay_out(known.folder, {"masks/m.png": b"mask"})
+    made = augmented(known, tmp_path / "deeper" / "out")
+    originals = made.manifest.filter(pl.col("origin").is_null())
+    assert_frame_equal(originals.drop("mask_path"), known.manifest.drop("mask_path"))
+    assert {(made.folder / path).read_bytes() for path in originals["mask_path"]} == {b"mask"}
+    assert made.image_root == known.image_root
+
+
+def test_every_derived_picture_can_be_made_again_byte_for_byte(known, tmp_path):
+    """The draw in the manifest, applied to the origin, gives the stored picture exactly."""
+    made = augmented(known, tmp_path / "out", 3.0, seed=5)
+    parents = {row["cell_id"]: row["path"] for row in known.manifest.to_dicts()}
+    turned = 0
+    for row in derived_of(made).to_dicts():
+        origin = decode((known.image_root / parents[row["origin"]]).read_bytes(), name="x").pixels
+        stored = decode((made.folder / row["path"]).read_bytes(), name="x").pixels
+        again = apply(Draw.from_json(row["draw"]), origin)
+        np.testing.assert_array_equal(again, stored)
+        assert content_of(again) == row["content"]
+        assert stored.shape[:2] == (row["height_px"], row["width_px"])
+        assert Draw.from_json(row["draw"]) == draw(RECIPE, 5, row["origin"], row["copy"])
+        turned += not np.array_equal(again, origin)
+    assert turned > 20
+
+
+def test_the_same_seed_makes_the_same_dataset(known, tmp_path):
+    """Twice made, manifests, splits and pictures are equal; another seed draws anew."""
+    one = augmented(known, tmp_path / "one", 1.5, seed=1)
+    same = augmented(known, tmp_path / "same", 1.5, seed=1)
+    other = augmented(known, tmp_path / "other", 1.5, seed=2)
+    assert_frame_equal(one.manifest, same.manifest)
+    for path in derived_of(one)["path"]:
+        assert (one.folder / path).read_bytes() == (same.folder / path).read_bytes()
+    assert derived_of(one)["draw"].to_list() != derived_of(other)["draw"].to_list()
+
+
+def test_right_angles_exchange_the_sides_of_a_picture(known, tmp_path):
+    """A quarter turn of a picture that is not square is recorded with its own size."""
+    made = augmented(known, tmp_path / "out", recipe=load_augmentation("right-angles"))
+    sizes = Counter(derived_of(made).select("height_px", "width_px").rows())
+    assert set(sizes) == {(9, 11), (11, 9)}
+
+
+def test_pixels_of_originals_and_derived_cells_are_stored_together(known, tmp_path):
+    """The pixel store of the new dataset finds both kinds where they lie."""
+    made = augmented(known, tmp_path / "out")
+    store = open_store(made, made.manifest, 8)
+    for row in made.manifest.to_dicts():
+        root = made.image_root if row["origin"] is None else made.folder
+        expected = resize(decode((root / row["path"]).read_bytes(), name="x").pixels, 8)
+        np.testing.assert_array_equal(store.take(store.rows([row["content"]]))[0], expected)
+
+
+def test_a_probability_of_a_third_leaves_two_thirds_as_they_are(tmp_path):
+    """Copies that drew nothing are copies of their origin, and share its content."""
+    known = dataset_of(tmp_path, cells(200))
+    recipe = AugmentationRecipe(name="third", steps=RECIPE.steps, probability=1 / 3)
+    made = augmented(known, tmp_path / "out", 2.0, recipe)
+    content_of_parent = dict(known.manifest.select("cell_id", "content").rows())
+    derived = derived_of(made)
+    changed = sum(
+        content_of_parent[origin] != content
+        for origin, content in derived.select("origin", "content").rows()
+    )
+    assert derived.height == 120
+    assert 25 <= changed <= 55
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("factor", [0.99, 0.0, -1.0, math.nan, math.inf])
+def test_a_factor_that_cannot_be_is_refused(known, tmp_path, factor):
+    """Below one, infinite or no number: told, and nothing is written."""
+    with pytest.raises(UsageError, match=r"--factor is .*at least 1"):
+        augmented(known, tmp_path / "out", factor)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_that_does_nothing_is_refused(known, tmp_path):
+    """Without steps there is nothing to write."""
+    with pytest.raises(UsageError, match="'none' has no steps"):
+        augmented(known, tmp_path / "out", recipe=load_augmentation("none"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_augmented_dataset_is_not_augmented_again(known, tmp_path):
+    """Copies of copies would be resampled twice: the way to do it in one chain is told."""
+    made = augmented(known, tmp_path / "out")
+    divided = read_split(made, "splits", 0, 0)
+    with pytest.raises(DataError, match=r"derived cells already.*all steps in one recipe"):
+        augment_offline(made, divided, RECIPE, out=tmp_path / "twice", factor=2, seed=0)
+    assert not (tmp_path / "twice").exists()
+
+
+def test_without_a_split_nothing_is_augmented(known):
+    """Split first: a dataset without one says how to make it."""
+    with pytest.raises(DataError, match=r"has no split yet.*leukoscope split"):
+        read_split(known, "splits", 0, 0)
+
+
+def test_what_stands_at_out_and_faults_on_the_way_leave_nothing_half(known, tmp_path):
+    """A full folder is untouched; a picture gone or changed is named and no folder is left."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("old")
+    with pytest.raises(UsageError, match="untouched"):
+        augmented(known, tmp_path / "full")
+    assert names_below(tmp_path / "full") == ["mine"]
+    name = split_of(known).filter(split="train")["path"][2]
+    (known.image_root / name).write_bytes(encoded(drawn(77, 9, 11), "PNG"))
+    with pytest.raises(DataError, match=rf"{name} is no longer the picture"):
+        augmented(known, tmp_path / "out")
+    (known.image_root / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} of .* cannot be read"):
+        augmented(known, tmp_path / "out")
+    assert names_below(tmp_path) == ["d", "full", "pictures"]

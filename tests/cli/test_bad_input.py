@@ -1,0 +1,197 @@
+"""Bad input: a clear sentence, the right code, nothing lost and nothing left behind."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import save
+from tests.conftest import TRAINING
+from tests.replication.conftest import STUDY
+
+from leukoscope.cli.app import main
+from leukoscope.foundation.streams import stream
+from leukoscope.intake.decode import encode_png
+from leukoscope.models.backbones import build
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@dataclass
+class Place:
+    """Hold a folder with everything a case may need, and the words it is called by."""
+
+    folder: Path
+    cells: Path
+    run: Path
+
+    def listing(self) -> dict[str, bytes]:
+        """Hash every file below the folder."""
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).digest()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+
+
+def pictures(folder, counts):
+    """Write folders of noise pictures, so many of each category."""
+    for name, n in counts.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            noise = stream(i, "picture", name).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            (folder / name / f"{i}.png").write_bytes(encode_png(noise))
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path, cells, finished, monkeypatch):
+    """Prepare a working folder of faults; the finished run and the cells stand elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    pictures(Path("one-category"), {"band": 3})
+    pictures(Path("one-picture"), {"band": 9, "segmented": 1})
+    Path("empty").mkdir()
+    Path("short.yaml").write_text(TRAINING)
+    Path("misspelt.yaml").write_text(TRAINING.replace("learning_rate", "learning_rte"))
+    Path("no.yaml").write_text("model: [")
+    Path("absurd.yaml").write_text(TRAINING.replace("0.002", "1.0e+30") + "optimiser: sgd\n")
+    Path("misspelt-study.yaml").write_text(STUDY.replace("margin", "margn"))
+    Path("columns.csv").write_text("cell,truth\na,band\n")
+    Path("taken.csv").write_text("mine")
+    data = save(build("test_resnet", {}, 4, seed=0).state_dict())
+    Path("w.safetensors").write_bytes(data)
+    Path("w.md").write_text(
+        "`timm.create_model('test_resnet')` mean (0.5, 0.5, 0.5) std (0.5, 0.5, 0.5)\n"
+        f"Licence: CC BY-NC 4.0\nsha256 {hashlib.sha256(data).hexdigest()}\n"
+    )
+    shutil.copytree(finished, "unfinished")
+    Path("unfinished/done.json").unlink()
+    return Place(tmp_path, cells, finished)
+
+
+def call(capsys, words):
+    """Run the command here; give its code and what it wrote."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+CASES = {
+    "empty folder": ("ingest folder empty --out d", 3, "holds no picture"),
+    "folder that is not there": ("ingest folder nowhere --out d", 3, "does not exist"),
+    "one category": ("ingest folder one-category --out d", 3, "telling apart takes at least two"),
+    "unknown source": ("ingest fodler one-category --out d", 2, "folder"),
+    "unknown setting": ("ingest phantom plian --out d", 2, "plain"),
+    "unknown category map": ("ingest pbc one-category --out d --categories pbc31", 2, "pbc13"),
+    "out exists": ("ingest phantom plain --out one-category", 2, "left untouched"),
+    "missing dataset": ("train nowhere --out r", 3, "not a dataset folder"),
+    "missing dataset, split": ("split nowhere", 3, "leukoscope ingest"),
+    "missing dataset, study": ("study rotation --data nowhere --out s", 3, "dataset"),
+    "unknown study": ("study rotatoin --data CELLS --out s", 2, "Did you mean rotation"),
+    "unknown model": ("train CELLS --model resnet81 --out r", 2, "resnet18"),
+    "unknown model, study": ("study demo --data CELLS --model vgg61 --out s", 2, "vgg16"),
+    "unknown augmentation": ("train CELLS --augmentation rotatoin --out r", 2, "rotation"),
+    "unknown augmentation, offline": ("augment CELLS flps --out d", 2, "flips"),
+    "unknown split": ("train CELLS --split splitz --out r", 2, "splits"),
+    "unknown fold": ("train CELLS --fold 7 --out r", 2, "fold 7 is not among them"),
+    "unknown device": ("train CELLS --device gpu --out r", 2, "no device 'gpu'"),
+    "unknown verb": ("trian CELLS", 2, "train"),
+    "unknown option": ("train CELLS --out r --modle resnet18", 2, "modle"),
+    "a word for a number": ("train CELLS --out r --updates many", 2, "many"),
+    "no update": ("train CELLS --out r --updates 0", 2, "updates"),
+    "a size no model takes": ("train CELLS --out r --size-px 4", 2, "size_px"),
+    "recipe misspelt": ("train CELLS --recipe misspelt.yaml --out r", 2, "learning_rate"),
+    "recipe broken": ("train CELLS --recipe no.yaml --out r", 2, "is not YAML"),
+    "recipe missing": ("train CELLS --recipe nowhere.yaml --out r", 2, "cannot be read"),
+    "study misspelt": ("study misspelt-study.yaml --data CELLS --out s", 2, "margin"),
+    "weights missing": ("train CELLS --weights no.safetensors --out r", 2, "There are no weights"),
+    "weights without card": ("train CELLS --weights empty --out r", 3, "neither a run nor a model"),
+    "weights of another model": (
+        "train CELLS --weights w.safetensors --model resnet18 --out r",
+        3,
+        "those of test_resnet, not of resnet18",
+    ),
+    "licence not accepted": (
+        "train CELLS --weights w.safetensors --out r",
+        2,
+        "--accept-licence cc-by-nc-4.0",
+    ),
+    "licence not accepted, study": (
+        "study demo --data CELLS --weights w.safetensors --out s --accept-licence mit",
+        2,
+        "--accept-licence cc-by-nc-4.0",
+    ),
+    "loss without end": ("train CELLS --recipe absurd.yaml --out RUN", 4, "learning_rate"),
+    "unfinished run, predict": ("predict unfinished CELLS --out p.csv", 3, "not finished"),
+    "unfinished run, evaluate": ("evaluate unfinished", 3, "not finished"),
+    "no model": ("predict empty CELLS --out p.csv", 3, "neither a run nor a model"),
+    "predictions exist": ("predict FINISHED CELLS --out taken.csv", 2, "left untouched"),
+    "scores exist": ("evaluate FINISHED --out taken.csv", 2, "left untouched"),
+    "no table": ("evaluate FINISHED --out scores.txt", 2, ".parquet or .csv"),
+    "wrong columns": ("evaluate columns.csv", 3, "lacks cell_id, predicted"),
+    "no predictions": ("evaluate nowhere.csv", 3, "no run and no predictions"),
+    "no study": ("report empty", 3, "study"),
+    "augment by less than nothing": ("augment CELLS flips --out d --factor 0.5", 2, "factor"),
+    "split into two": ("split CELLS --name other --folds 2", 2, "at least 3"),
+    "split by more than all": ("split CELLS --name other --test-share 0.9", 2, "sum to 1"),
+    "split of a used name": ("split CELLS", 2, "was used by run"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_refused_in_a_sentence(place, capsys, case, tmp_path_factory):
+    """Code, words, no result on stdout; and no file made, changed or lost anywhere."""
+    text, code, said = CASES[case]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    standing = {"CELLS": place.cells, "FINISHED": place.run, "RUN": elsewhere / "r"}
+    words = [standing.get(word, word) for word in text.split()]
+    before = place.listing()
+    seen, out, err = call(capsys, words)
+    assert seen == code, err
+    assert said in err
+    assert out == ""
+    assert "Traceback" not in err
+    if not err.startswith("╭"):
+        # A word of the command that is wrong is answered in a box, with the nearest words.
+        assert err.startswith("leukoscope: ")
+        assert err.rstrip().endswith((".", "?"))
+    assert place.listing() == before
+
+
+def test_a_category_with_one_picture_is_refused_where_it_matters(place, capsys):
+    """It can be taken in, and looked at; it cannot be on three sides of a split."""
+    code, *_ = call(capsys, ["ingest", "folder", "one-picture", "--out", "d"])
+    assert code == 0
+    before = place.listing()
+    code, out, err = call(capsys, ["split", "d"])
+    assert (code, out) == (3, "")
+    assert "segmented (1)" in err
+    assert place.listing() == before
+
+
+def test_pictures_moved_after_ingest_are_missed_by_name(place, capsys):
+    """Moved back, all goes well."""
+    pictures(Path("collection"), {"band": 9, "segmented": 9})
+    for words in (("ingest", "folder", "collection", "--out", "d"), ("split", "d")):
+        assert call(capsys, words)[0] == 0
+    Path("collection").rename("moved")
+    training = ("train", "d", "--recipe", "short.yaml", "--out", "r", "--device", "cpu")
+    code, out, err = call(capsys, training)
+    assert (code, out) == (3, "")
+    assert "collection, which is not there" in err
+    assert "Move them back" in err
+    Path("moved").rename("collection")
+    assert call(capsys, training)[0] == 0
+
+
+def test_an_accepted_licence_opens_the_weights(place, capsys):
+    """And is written down with the run."""
+    words = ["train", place.cells, "--weights", "w.safetensors", "--out", "r", "--size-px", "32"]
+    words += ["--updates", "1", "--accept-licence", "cc-by-nc-4.0", "--device", "cpu"]
+    code, out, _ = call(capsys, words)
+    assert (code, out) == (0, "r\n")
+    assert "licence: cc-by-nc-4.0" in Path("r/recipe.yaml").read_text()
+    assert "cc-by-nc-4.0" in Path("r/model/model.json").read_text()

@@ -1,0 +1,46 @@
+import json
+
+import polars as pl
+import pytest
+
+from leukoscope.cli.show import show
+from leukoscope.evaluation.results import score_table
+from leukoscope.records import tables
+
+
+def results(*, cases=True, names=("band", "segmented")):
+    """Score a small table."""
+    first, second = names
+    truth = [first, first, second, second, first, second]
+    called = [first, second, second, second, first, first]
+    columns = {"cell_id": list("abcdef"), "category": truth, "predicted": called}
+    columns |= {"case": list("ppqqrr")} if cases else {}
+    return score_table(tables.check(pl.DataFrame(columns), tables.PREDICTIONS))
+
+
+@pytest.mark.parametrize("cases", [True, False])
+def test_every_row_has_a_name_of_its_own_in_json(capsys, cases):
+    """No score hides another; numbers are those of the table, what is undefined is null."""
+    table = results(cases=cases)
+    show(table, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == table.height
+    assert sorted(one["value"] for one in found.values() if one["value"] is not None) == sorted(
+        table["value"].drop_nulls()
+    )
+    assert ("accuracy/as-if-cases" in found) is not cases
+
+
+def test_of_whom_an_interval_speaks_is_said(capsys):
+    """Other cases where cases are known, else only other cells of this collection."""
+    show(results(), as_json=False)
+    assert "3 cases; intervals speak of other cases." in capsys.readouterr().out
+    show(results(cases=False), as_json=False)
+    assert "other cells of this collection only" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["[b]bold[/b]", "[/]", ":smile:", "[red]"])
+def test_a_category_is_shown_as_it_is_called(capsys, name):
+    """Brackets and colons are words of a person, not of a layout."""
+    show(results(names=(name, "other")), as_json=False)
+    assert name in capsys.readouterr().out

@@ -1,0 +1,172 @@
+import json
+import shutil
+import signal
+import time
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.cli.command import Process
+from tests.training.folders import change_table, contents, state_of
+
+import leukoscope
+from leukoscope.evaluation.results import study_table
+from leukoscope.foundation.errors import DataError, RunError, UsageError
+from leukoscope.records import tables
+from leukoscope.records.dataset import read_dataset, read_split
+from leukoscope.records.runs import read_model_card
+from leukoscope.replication.study import unit_folder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+ARMS = ("none", "turned")
+
+
+@pytest.fixture(scope="module")
+def studied(cells, study_file, tmp_path_factory, one_thread):
+    """Do the study once, undisturbed."""
+    out = tmp_path_factory.mktemp("studied") / "study"
+    leukoscope.study(str(study_file), data=cells, out=out, device="cpu")
+    return out
+
+
+def done(study, arm, replicate):
+    """Read what a unit says of itself."""
+    return json.loads((unit_folder(study, arm, replicate) / "done.json").read_text())
+
+
+def seen_cells(study, arm, replicate):
+    """Give the contents a unit was trained and chosen on."""
+    return read_model_card(unit_folder(study, arm, replicate) / "model").seen_contents
+
+
+def test_arms_share_start_cells_and_updates_and_replicates_share_neither(studied):
+    """Within a replicate only the augmentation differs; between replicates start and cells do."""
+    starts = []
+    for replicate in range(2):
+        facts = [done(studied, arm, replicate) for arm in ARMS]
+        assert facts[0]["starting_weights_digest"] == facts[1]["starting_weights_digest"]
+        assert facts[0]["updates"] == facts[1]["updates"] == 4
+        assert seen_cells(studied, "none", replicate) == seen_cells(studied, "turned", replicate)
+        starts.append(facts[0]["starting_weights_digest"])
+    assert starts[0] != starts[1]
+    assert seen_cells(studied, "none", 0) != seen_cells(studied, "none", 1)
+
+
+def test_no_replicate_draws_the_whole_pool(studied, cells):
+    """Four fifths at most, else the replicates would share their cells; the recipe says so."""
+    divided = read_split(read_dataset(cells), "splits", 0, 0)
+    pool = divided.filter(pl.col("split") == "train").height
+    for replicate in range(2):
+        assert done(studied, "none", replicate)["n_train"] == int(0.8 * pool)
+    assert f"train_cells: {int(0.8 * pool)}" in (studied / "study.yaml").read_text()
+
+
+def test_the_tables_follow_from_the_units(studied):
+    """Results recomputed from the predictions; the CSV tells the same as the Parquet."""
+    predictions = {
+        arm: {
+            r: tables.read_table(
+                unit_folder(studied, arm, r) / "predictions.parquet", tables.PREDICTIONS
+            )
+            for r in range(2)
+        }
+        for arm in ARMS
+    }
+    kept = tables.read_table(studied / "results.parquet", tables.RESULTS)
+    assert_frame_equal(kept, study_table("short", predictions, "none", "accuracy"))
+    assert_frame_equal(kept, tables.read_table(studied / "results.csv", tables.RESULTS))
+    confusion = tables.read_table(studied / "confusion.parquet", tables.CONFUSION)
+    assert_frame_equal(confusion, tables.read_table(studied / "confusion.csv", tables.CONFUSION))
+
+
+def test_the_composition_counts_the_dataset(studied, cells):
+    """Cells, families and cases of each category on each side."""
+    table = tables.read_table(studied / "composition.parquet", tables.COMPOSITION)
+    assert table["n_cells"].sum() == read_dataset(cells).manifest.height
+    assert table["n_cases"].max() <= 15
+    assert (studied / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_finished_study_is_only_reported(studied, cells, study_file):
+    """No unit is touched, it is quick, and the same report comes out."""
+    units = state_of(studied / "units")
+    report = (studied / "report.html").read_bytes()
+    start = time.monotonic()
+    leukoscope.study(str(study_file), data=cells, out=studied, device="cpu")
+    assert time.monotonic() - start < 5
+    assert state_of(studied / "units") == units
+    assert (studied / "report.html").read_bytes() == report
+
+
+def test_a_killed_study_does_the_rest_and_only_the_rest(cells, study_file, tmp_path, studied):
+    """Killed in its second and its last unit; what was finished before keeps its times."""
+    words = ["study", study_file, "--data", cells, "--out", tmp_path / "study", "--device", "cpu"]
+    first_unit = unit_folder(tmp_path / "study", "none", 0)
+    # The study's three records and its folder; a unit writes five times, then eight more.
+    killed = Process(words, tmp_path, killed_at_write=25).wait()
+    assert killed.code == -signal.SIGKILL
+    assert (first_unit / "done.json").exists()
+    assert not (tmp_path / "study" / "results.parquet").exists()
+    before = state_of(first_unit)
+    assert Process(words, tmp_path).wait().code == 0
+    assert state_of(first_unit) == before
+    for arm in ARMS:
+        for replicate in range(2):
+            mine = unit_folder(tmp_path / "study", arm, replicate)
+            assert contents(mine) == contents(unit_folder(studied, arm, replicate))
+    for name in ("results.parquet", "confusion.parquet", "study.yaml", "report.html"):
+        assert (tmp_path / "study" / name).read_bytes() == (studied / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("options", [{"seed": 4}, {"replicates": 3}, {"updates": 5}])
+def test_other_options_on_the_same_folder_are_refused(studied, cells, study_file, options):
+    """Nothing is touched."""
+    before = state_of(studied)
+    with pytest.raises(UsageError, match="holds a study with another recipe"):
+        leukoscope.study(str(study_file), data=cells, out=studied, device="cpu", **options)
+    assert state_of(studied) == before
+
+
+def test_another_dataset_on_the_same_folder_is_refused(studied, cells, study_file, tmp_path):
+    """Cells with other cases are other data."""
+    own = shutil.copytree(cells, tmp_path / "cells")
+    change_table(own / "manifest.parquet", tables.MANIFEST, pl.col("case") + "x")
+    before = state_of(studied)
+    with pytest.raises(UsageError, match="holds a study with another dataset"):
+        leukoscope.study(str(study_file), data=own, out=studied, device="cpu")
+    assert state_of(studied) == before
+
+
+def test_a_folder_that_holds_anything_else_is_refused(cells, study_file, tmp_path):
+    """Nothing is touched."""
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(UsageError, match="already exists and is not empty"):
+        leukoscope.study(str(study_file), data=cells, out=tmp_path, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_split_without_test_is_refused_before_any_training(cells, study_file, tmp_path):
+    """Nothing would be compared in the end."""
+    own = shutil.copytree(cells, tmp_path / "cells")
+    column = pl.col("split").replace({"test": "validation"})
+    change_table(own / "splits.parquet", tables.SPLITS, column)
+    with pytest.raises(DataError, match="no test cells"):
+        leukoscope.study(str(study_file), data=own, out=tmp_path / "study", device="cpu")
+    assert not (tmp_path / "study").exists()
+
+
+def test_arms_that_started_apart_are_not_compared(studied, cells, study_file, tmp_path):
+    """A unit brought in from elsewhere is noticed by its start."""
+    out = shutil.copytree(studied, tmp_path / "study")
+    path = unit_folder(out, "turned", 1) / "done.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"starting_weights_digest": "0"}))
+    with pytest.raises(RunError, match="replicate 1 the arms none, turned did not start"):
+        leukoscope.study(str(study_file), data=cells, out=out, device="cpu")
+
+
+def test_an_unfinished_study_has_no_report(studied, tmp_path):
+    """The sentence says so."""
+    out = shutil.copytree(studied, tmp_path / "study")
+    (out / "results.parquet").unlink()
+    with pytest.raises(DataError):
+        leukoscope.report(out)

@@ -1,0 +1,153 @@
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from tests.training.folders import state_of
+
+import leukoscope
+from leukoscope import LeukocyteClassifier
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.intake.decode import decode
+from leukoscope.records.dataset import read_dataset
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+PLAN = {"model": "test_resnet", "size_px": 32, "updates": 6, "device": "cpu", "seed": 2}
+
+
+@pytest.fixture(scope="module")
+def arrays(cells):
+    """Read the drawn cells as arrays: pictures, categories, cases."""
+    manifest = read_dataset(cells).manifest
+    paths = [cells / "images" / path for path in manifest["path"]]
+    pictures = np.stack([decode(path.read_bytes(), name=path.name).pixels for path in paths])
+    return pictures, manifest["category"].to_numpy(), manifest["case"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def on_dataset(cells, one_thread):
+    """Fit on a dataset."""
+    return LeukocyteClassifier(**PLAN).fit(cells)
+
+
+@pytest.fixture(scope="module")
+def on_arrays(arrays, one_thread):
+    """Fit on arrays."""
+    pictures, labels, cases = arrays
+    return LeukocyteClassifier(**PLAN).fit(pictures, labels, cases=cases)
+
+
+def test_arrays_are_predicted_as_the_same_pictures_of_a_dataset(on_dataset, cells, arrays):
+    """Row by row in the manifest's order, up to rounding; the path does as well as the dataset."""
+    of_dataset = on_dataset.predict_proba(read_dataset(cells))
+    assert np.array_equal(on_dataset.predict_proba(str(cells)), of_dataset)
+    np.testing.assert_allclose(on_dataset.predict_proba(arrays[0]), of_dataset, atol=1e-5)
+    assert (on_dataset.predict(arrays[0]) == on_dataset.predict(cells)).all()
+
+
+def test_rows_sum_to_one_and_columns_follow_the_classes(on_arrays, arrays):
+    """The call is the class of the largest column."""
+    chances = on_arrays.predict_proba(arrays[0])
+    assert chances.shape == (120, 4)
+    assert chances.dtype == np.float64
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    assert on_arrays.classes_.tolist() == ["segmented", "band", "eosinophil", "lymphocyte"]
+    assert (on_arrays.predict(arrays[0]) == on_arrays.classes_[chances.argmax(axis=1)]).all()
+
+
+def test_a_fit_on_a_dataset_is_the_training_of_the_command(on_dataset, cells, tmp_path):
+    """Same options, same model: the probabilities of the run's own predictions."""
+    run = leukoscope.train(cells, out=tmp_path / "run", **PLAN)
+    stated = pl.read_parquet(run / "predictions.parquet").sort("cell_id")
+    manifest = read_dataset(cells).manifest
+    rows = manifest.with_row_index().join(stated, on="cell_id", how="semi").sort("cell_id")
+    mine = on_dataset.predict_proba(cells)[rows["index"].to_numpy()]
+    theirs = stated.select(f"p_{name}" for name in on_dataset.classes_).to_numpy()
+    np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_two_fits_with_one_seed_are_equal(on_arrays, arrays):
+    """Nothing is left to luck."""
+    pictures, labels, cases = arrays
+    again = LeukocyteClassifier(**PLAN).fit(pictures, labels, cases=cases)
+    assert np.array_equal(again.predict_proba(pictures), on_arrays.predict_proba(pictures))
+
+
+def test_it_keeps_scikit_learns_manners(on_arrays, arrays):
+    """Parameters in and out, a clone without what was learned, a score that is the accuracy."""
+    assert on_arrays.get_params()["updates"] == 6
+    fresh = clone(on_arrays)
+    assert fresh.get_params() == on_arrays.get_params()
+    assert not hasattr(fresh, "classes_")
+    assert fresh.set_params(updates=9).updates == 9
+    assert is_classifier(fresh)
+    with pytest.raises(NotFittedError):
+        fresh.predict(arrays[0])
+    pictures, labels, _ = arrays
+    share = (on_arrays.predict(pictures) == labels).mean()
+    assert on_arrays.score(pictures, labels) == pytest.approx(share)
+
+
+def test_fitting_leaves_the_dataset_and_the_arrays_as_they_are(cells, arrays, tmp_path):
+    """Only the store of pixels and the note that the split was used are kept beside a dataset."""
+    own = shutil.copytree(cells, tmp_path / "cells")
+    before = state_of(own)
+    pictures = arrays[0].copy()
+    LeukocyteClassifier(**PLAN).set_params(updates=1).fit(own)
+    LeukocyteClassifier(**PLAN).set_params(updates=1).fit(pictures, arrays[1])
+    after = state_of(own)
+    for name in before:
+        assert after[name] == before[name] or name == "splits.used.json"
+    assert all(name.startswith("pixels/") for name in after.keys() - before.keys())
+    assert np.array_equal(pictures, arrays[0])
+
+
+WRONG = {
+    "float": lambda pictures: pictures / 255,
+    "grey": lambda pictures: pictures[..., 0],
+    "one picture": lambda pictures: pictures[0],
+    "four channels": lambda pictures: np.concatenate([pictures, pictures[..., :1]], axis=-1),
+    "a list": list,
+    "none at all": lambda pictures: pictures[:0],
+    "words": lambda pictures: pictures.astype(str),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_no_array_of_pictures_is_refused(on_arrays, arrays, kind):
+    """When fitting and when predicting; what was seen is named."""
+    wrong = WRONG[kind](arrays[0])
+    with pytest.raises(DataError, match=r"[Pp]icture.* Nothing was done"):
+        LeukocyteClassifier(**PLAN).fit(wrong, arrays[1][: len(wrong)])
+    with pytest.raises(DataError, match=r"[Pp]icture.* Nothing was done"):
+        on_arrays.predict(wrong)
+
+
+def test_labels_must_be_as_many_as_pictures(arrays):
+    """And cases too."""
+    pictures, labels, cases = arrays
+    with pytest.raises(DataError, match="120 pictures need 120 labels"):
+        LeukocyteClassifier(**PLAN).fit(pictures, labels[:-1])
+    with pytest.raises(DataError, match="120 pictures need 120 labels"):
+        LeukocyteClassifier(**PLAN).fit(pictures, labels, cases=cases[:-1])
+
+
+def test_labels_belong_to_arrays_and_only_to_them(cells, arrays):
+    """An array without, or a dataset with, is refused."""
+    with pytest.raises(UsageError, match="need their categories"):
+        LeukocyteClassifier(**PLAN).fit(arrays[0])
+    with pytest.raises(UsageError, match="knows its categories"):
+        LeukocyteClassifier(**PLAN).fit(cells, arrays[1])
+
+
+def test_one_category_or_one_picture_of_a_category_is_refused(arrays):
+    """There must be something to tell apart, and something to choose by."""
+    pictures, labels, _ = arrays
+    one = labels == "band"
+    with pytest.raises(DataError, match=r"All \d+ training cells are filed as band"):
+        LeukocyteClassifier(**PLAN).fit(pictures[one], labels[one])
+    few = one | (np.cumsum(labels == "segmented") == 1) & (labels == "segmented")
+    with pytest.raises(DataError, match="segmented"):
+        LeukocyteClassifier(**PLAN).fit(pictures[few], labels[few])
