@@ -46,29 +46,36 @@ def pictures(folder, counts):
     return folder
 
 
-@pytest.fixture
-def place(tmp_path, cells, finished, monkeypatch):
-    """Prepare a working folder of faults; the finished run and the cells stand elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    pictures(Path("one-category"), {"band": 3})
-    pictures(Path("one-picture"), {"band": 9, "segmented": 1})
-    Path("empty").mkdir()
-    Path("short.yaml").write_text(TRAINING)
-    Path("misspelt.yaml").write_text(TRAINING.replace("learning_rate", "learning_rte"))
-    Path("no.yaml").write_text("model: [")
-    Path("absurd.yaml").write_text(TRAINING.replace("0.002", "1.0e+30") + "optimiser: sgd\n")
-    Path("misspelt-study.yaml").write_text(STUDY.replace("margin", "margn"))
-    Path("columns.csv").write_text("cell,truth\na,band\n")
-    Path("taken.csv").write_text("mine")
+@pytest.fixture(scope="module")
+def faults(cells, finished, tmp_path_factory, one_thread):
+    """Prepare a folder of faults once: each case proves that it left the folder as it was."""
+    folder = tmp_path_factory.mktemp("faults")
+    pictures(folder / "one-category", {"band": 3})
+    (folder / "empty").mkdir()
+    texts = {
+        "misspelt.yaml": TRAINING.replace("learning_rate", "learning_rte"),
+        "no.yaml": "model: [",
+        "absurd.yaml": TRAINING.replace("0.002", "1.0e+30") + "optimiser: sgd\n",
+        "misspelt-study.yaml": STUDY.replace("margin", "margn"),
+        "columns.csv": "cell,truth\na,band\n",
+        "taken.csv": "mine",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    restricted(folder / "w.safetensors")
+    shutil.copytree(finished, folder / "unfinished")
+    (folder / "unfinished" / "done.json").unlink()
+    return Place(folder, cells, finished)
+
+
+def restricted(path):
+    """Write weights with a card whose licence must be accepted."""
     data = save(build("test_resnet", {}, 4, seed=0).state_dict())
-    Path("w.safetensors").write_bytes(data)
-    Path("w.md").write_text(
+    path.write_bytes(data)
+    path.with_suffix(".md").write_text(
         "`timm.create_model('test_resnet')` mean (0.5, 0.5, 0.5) std (0.5, 0.5, 0.5)\n"
         f"Licence: CC BY-NC 4.0\nsha256 {hashlib.sha256(data).hexdigest()}\n"
     )
-    shutil.copytree(finished, "unfinished")
-    Path("unfinished/done.json").unlink()
-    return Place(tmp_path, cells, finished)
 
 
 def call(capsys, words):
@@ -130,7 +137,7 @@ CASES = {
     "no model": ("predict empty CELLS --out p.csv", 3, "neither a run nor a model"),
     "predictions exist": ("predict FINISHED CELLS --out taken.csv", 2, "left untouched"),
     "scores exist": ("evaluate FINISHED --out taken.csv", 2, "left untouched"),
-    "no table": ("evaluate FINISHED --out scores.txt", 2, ".parquet or .csv"),
+    "no table": ("predict FINISHED CELLS --out calls.txt", 2, ".parquet or .csv"),
     "wrong columns": ("evaluate columns.csv", 3, "lacks cell_id, predicted"),
     "no predictions": ("evaluate nowhere.csv", 3, "no run and no predictions"),
     "no study": ("report empty", 3, "study"),
@@ -142,13 +149,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_refused_in_a_sentence(place, capsys, case, tmp_path_factory):
+def test_bad_input_is_refused_in_a_sentence(faults, capsys, case, tmp_path, monkeypatch):
     """Code, words, no result on stdout; and no file made, changed or lost anywhere."""
     text, code, said = CASES[case]
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    standing = {"CELLS": place.cells, "FINISHED": place.run, "RUN": elsewhere / "r"}
+    monkeypatch.chdir(faults.folder)
+    standing = {"CELLS": faults.cells, "FINISHED": faults.run, "RUN": tmp_path / "r"}
     words = [standing.get(word, word) for word in text.split()]
-    before = place.listing()
+    before = faults.listing()
     seen, out, err = call(capsys, words)
     assert seen == code, err
     assert said in err
@@ -158,40 +165,42 @@ def test_bad_input_is_refused_in_a_sentence(place, capsys, case, tmp_path_factor
         # A word of the command that is wrong is answered in a box, with the nearest words.
         assert err.startswith("leukoscope: ")
         assert err.rstrip().endswith((".", "?"))
-    assert place.listing() == before
+    assert faults.listing() == before
 
 
-def test_a_category_with_one_picture_is_refused_where_it_matters(place, capsys):
+def test_a_category_with_one_picture_is_refused_where_it_matters(tmp_path, capsys):
     """It can be taken in, and looked at; it cannot be on three sides of a split."""
-    code, *_ = call(capsys, ["ingest", "folder", "one-picture", "--out", "d"])
-    assert code == 0
-    before = place.listing()
-    code, out, err = call(capsys, ["split", "d"])
+    collection = pictures(tmp_path / "collection", {"band": 9, "segmented": 1})
+    assert call(capsys, ["ingest", "folder", collection, "--out", tmp_path / "d"])[0] == 0
+    code, out, err = call(capsys, ["split", tmp_path / "d"])
     assert (code, out) == (3, "")
     assert "segmented (1)" in err
-    assert place.listing() == before
+    assert not (tmp_path / "d" / "splits.parquet").exists()
 
 
-def test_pictures_moved_after_ingest_are_missed_by_name(place, capsys):
+def test_pictures_moved_after_ingest_are_missed_by_name(tmp_path, recipe_file, capsys):
     """Moved back, all goes well."""
-    pictures(Path("collection"), {"band": 9, "segmented": 9})
-    for words in (("ingest", "folder", "collection", "--out", "d"), ("split", "d")):
+    collection = pictures(tmp_path / "collection", {"band": 9, "segmented": 9})
+    dataset, run = tmp_path / "d", tmp_path / "r"
+    for words in (("ingest", "folder", collection, "--out", dataset), ("split", dataset)):
         assert call(capsys, words)[0] == 0
-    Path("collection").rename("moved")
-    training = ("train", "d", "--recipe", "short.yaml", "--out", "r", "--device", "cpu")
+    collection.rename(tmp_path / "moved")
+    training = ("train", dataset, "--recipe", recipe_file, "--out", run, "--device", "cpu")
     code, out, err = call(capsys, training)
     assert (code, out) == (3, "")
     assert "collection, which is not there" in err
     assert "Move them back" in err
-    Path("moved").rename("collection")
+    (tmp_path / "moved").rename(collection)
     assert call(capsys, training)[0] == 0
 
 
-def test_an_accepted_licence_opens_the_weights(place, capsys):
+def test_an_accepted_licence_opens_the_weights(tmp_path, cells, capsys):
     """And is written down with the run."""
-    words = ["train", place.cells, "--weights", "w.safetensors", "--out", "r", "--size-px", "32"]
-    words += ["--updates", "1", "--accept-licence", "cc-by-nc-4.0", "--device", "cpu"]
-    code, out, _ = call(capsys, words)
-    assert (code, out) == (0, "r\n")
-    assert "licence: cc-by-nc-4.0" in Path("r/recipe.yaml").read_text()
-    assert "cc-by-nc-4.0" in Path("r/model/model.json").read_text()
+    restricted(tmp_path / "w.safetensors")
+    run = tmp_path / "r"
+    words = ["train", cells, "--weights", tmp_path / "w.safetensors", "--out", run]
+    words += ["--size-px", "32", "--updates", "1", "--accept-licence", "cc-by-nc-4.0"]
+    code, out, _ = call(capsys, [*words, "--device", "cpu"])
+    assert (code, out) == (0, f"{run}\n")
+    assert "licence: cc-by-nc-4.0" in (run / "recipe.yaml").read_text()
+    assert "cc-by-nc-4.0" in (run / "model" / "model.json").read_text()

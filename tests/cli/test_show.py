@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from leukoscope.cli.show import show
-from leukoscope.evaluation.results import score_table
+from leukoscope.evaluation.results import evaluation_of
 from leukoscope.records import tables
 
 
@@ -15,14 +15,15 @@ def results(*, cases=True, names=("band", "segmented")):
     called = [first, second, second, second, first, first]
     columns = {"cell_id": list("abcdef"), "category": truth, "predicted": called}
     columns |= {"case": list("ppqqrr")} if cases else {}
-    return score_table(tables.check(pl.DataFrame(columns), tables.PREDICTIONS))
+    return evaluation_of(tables.check(pl.DataFrame(columns), tables.PREDICTIONS))
 
 
 @pytest.mark.parametrize("cases", [True, False])
 def test_every_row_has_a_name_of_its_own_in_json(capsys, cases):
     """No score hides another; numbers are those of the table, what is undefined is null."""
-    table = results(cases=cases)
-    show(table, as_json=True)
+    found_in = results(cases=cases)
+    table = found_in.results
+    show(found_in, as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert len(found) == table.height
     assert sorted(one["value"] for one in found.values() if one["value"] is not None) == sorted(

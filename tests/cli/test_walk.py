@@ -18,7 +18,7 @@ STEPS = {
     "train": ("train", "cells", "--recipe", "short.yaml", "--out", "run", "--device", "cpu"),
     "predict": ("predict", "run", "cells", "--out", "p.csv"),
     "evaluate": ("evaluate", "run"),
-    "as json": ("evaluate", "run", "--json", "--out", "r.csv"),
+    "as json": ("evaluate", "run", "--json", "--out", "scores"),
     "study": ("study", "study.yaml", "--data", "cells", "--out", "study"),
     "report": ("report", "study", "--json"),
 }
@@ -59,6 +59,7 @@ def test_scores_are_tables_for_the_eye(walk):
     for category in ("segmented", "band", "eosinophil", "lymphocyte"):
         assert f"│ {category}" in out
     assert "…" not in out, "a number is cut"
+    assert out.count("Rows: true category. Columns: what the model called it.") == 2
 
 
 def test_scores_are_json_for_a_script(walk):
@@ -69,7 +70,7 @@ def test_scores_are_json_for_a_script(walk):
         set(one) == {"value", "low", "high", "n", "unit", "method"} for one in found.values()
     )
     assert {"accuracy", "accuracy/merged", "recall/band", "support/neutrophil/merged"} <= set(found)
-    kept = pl.read_csv(folder / "r.csv").filter(
+    kept = pl.read_csv(folder / "scores/results.csv").filter(
         pl.col("metric") == "accuracy", pl.col("view") == "strict"
     )
     one = found["accuracy"]

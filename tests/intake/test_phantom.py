@@ -412,7 +412,9 @@ def test_a_setting_is_found_by_name_or_path(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(recipe().to_yaml(), encoding="utf-8")
     assert phantom.load_setting(str(path)) == recipe()
-    with pytest.raises(UsageError, match=r"No phantom setting is called 'plan'\. Did you mean plain"):
+    with pytest.raises(
+        UsageError, match=r"No phantom setting is called 'plan'\. Did you mean plain"
+    ):
         phantom.load_setting("plan")
     with pytest.raises(RecipeError, match=r"absent\.yml cannot be read"):
         phantom.load_setting(str(tmp_path / "absent.yml"))

@@ -63,7 +63,7 @@ def test_the_table_of_another_tool_scores_as_the_run(finished, tmp_path):
     own.select("predicted", "cell_id", "category").sample(
         fraction=1.0, shuffle=True, seed=1
     ).write_csv(path)
-    of_run, of_table = leukoscope.evaluate(finished), leukoscope.evaluate(path)
+    of_run, of_table = (leukoscope.evaluate(one).results for one in (finished, path))
     for view in ("strict", "merged"):
         assert scores(of_table, view) == pytest.approx(scores(of_run, view), nan_ok=True)
     assert set(of_run["unit"]) == {"case"}
@@ -71,10 +71,21 @@ def test_the_table_of_another_tool_scores_as_the_run(finished, tmp_path):
 
 
 def test_scores_can_be_kept(finished, tmp_path):
-    """As Parquet or CSV, the table that is returned."""
-    for name in ("r.parquet", "r.csv"):
-        table = leukoscope.evaluate(finished, out=tmp_path / name)
-        assert_frame_equal(tables.read_table(tmp_path / name, tables.RESULTS), table)
+    """As Parquet and CSV, the tables that are returned."""
+    found = leukoscope.evaluate(finished, out=tmp_path / "scores")
+    for suffix in ("parquet", "csv"):
+        results = tables.read_table(tmp_path / f"scores/results.{suffix}", tables.RESULTS)
+        calls = tables.read_table(tmp_path / f"scores/confusion.{suffix}", tables.CONFUSION)
+        assert_frame_equal(results, found.results)
+        assert_frame_equal(calls, found.confusion)
+
+
+def test_the_confusion_counts_every_test_cell_once(finished):
+    """Rows are the truth: their sums are the supports."""
+    found = leukoscope.evaluate(finished)
+    rows = found.confusion.filter(view="strict").group_by("category").agg(pl.col("n_cells").sum())
+    support = found.results.filter(view="strict", metric="support")
+    assert dict(rows.rows()) == dict(support.select("category", "value").rows())
 
 
 def test_nothing_is_overwritten(finished, cells, predicted, tmp_path):
@@ -91,12 +102,8 @@ def test_nothing_is_overwritten(finished, cells, predicted, tmp_path):
 @pytest.mark.parametrize("name", ["p.txt", "p", "p.xlsx"])
 def test_only_tables_are_written(finished, cells, tmp_path, name):
     """The ending says which kind."""
-    for write in (
-        lambda out: leukoscope.predict(finished, cells, out=out),
-        lambda out: leukoscope.evaluate(finished, out=out),
-    ):
-        with pytest.raises(UsageError, match=r"\.parquet or \.csv"):
-            write(tmp_path / name)
+    with pytest.raises(UsageError, match=r"\.parquet or \.csv"):
+        leukoscope.predict(finished, cells, out=tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 

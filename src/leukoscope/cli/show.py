@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from leukoscope.evaluation.results import AS_IF_CASES
+from leukoscope.evaluation.results import AS_IF_CASES, Evaluation
 
 _ORDER = ("accuracy", "balanced_accuracy", "macro_f", "recall", "precision", "f", "support")
 _SPOKEN = {"macro_f": "macro-F", "balanced_accuracy": "balanced accuracy", "f": "F"}
@@ -23,11 +23,11 @@ class _Console(Console):
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a path as it is, a results table as tables or JSON."""
+    """Print a path as it is, scores as tables or JSON."""
     if isinstance(result, Path):
         print(json.dumps({"path": str(result)}) if as_json else result)
     elif as_json:
-        json.dump(_as_json(result), sys.stdout, indent=2, ensure_ascii=False)
+        json.dump(_as_json(result.results), sys.stdout, indent=2, ensure_ascii=False)
         print()
     else:
         _show_scores(result)
@@ -52,7 +52,8 @@ def _as_json(results: pl.DataFrame) -> dict[str, Any]:
     return found
 
 
-def _show_scores(results: pl.DataFrame) -> None:
+def _show_scores(found: Evaluation) -> None:
+    results = found.results
     # A pipe has no width: wide enough that no number is cut. A category may be called "[b]".
     console = _Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
     for view in results["view"].unique(maintain_order=True).to_list():
@@ -60,6 +61,8 @@ def _show_scores(results: pl.DataFrame) -> None:
         title = "Neutrophils told apart" if view == "strict" else "Neutrophils merged"
         console.print(_overall(part, title))
         console.print(_by_category(part, f"{title}: each category"))
+        calls = found.confusion.filter(pl.col("view") == view)
+        console.print(_confusion(calls, f"{title}: what was called what"))
     console.print(_footnote(results), style="dim")
 
 
@@ -84,6 +87,17 @@ def _by_category(part: pl.DataFrame, title: str) -> Table:
         support = int(cells[category, "support"]["value"])
         texts = [f"{_share(row['value'])} ({_range(row)})" for row in scores]
         table.add_row(category, str(support), *texts)
+    return table
+
+
+def _confusion(calls: pl.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = "Rows: true category. Columns: what the model called it. Numbers of cells."
+    called = calls["predicted"].unique(maintain_order=True).to_list()
+    for name in ("true category", *called):
+        table.add_column(name, justify="left" if name == "true category" else "right")
+    for (truth,), row in calls.group_by("category", maintain_order=True):
+        table.add_row(str(truth), *(f"{count:g}" for count in row["n_cells"]))
     return table
 
 

@@ -1,6 +1,8 @@
 """From counts to the results table: every score and every difference with its interval."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,31 @@ AS_IF_CASES = (
     f"as if {ASSUMED_CELLS_PER_CASE} cells a person at an intraclass correlation of {ASSUMED_ICC}"
 )
 """How far an interval over families would reach if its cells came from persons."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Hold the scores of one run's predictions and the calls they were counted from."""
+
+    results: pl.DataFrame
+    """A results table."""
+    confusion: pl.DataFrame
+    """A confusion table."""
+
+    def _repr_html_(self) -> str:
+        return f"{self.results._repr_html_()}{self.confusion._repr_html_()}"
+
+
+def evaluation_of(predictions: pl.DataFrame) -> Evaluation:
+    """Score one run's predictions and count its calls; see :func:`score_table`."""
+    return Evaluation(score_table(predictions), confusion_table({None: [predictions]}))
+
+
+def write_evaluation(folder: Path, found: Evaluation) -> None:
+    """Write results and confusion into a folder, each as Parquet and as CSV."""
+    for suffix in ("parquet", "csv"):
+        tables.write_table(folder / f"results.{suffix}", found.results, tables.RESULTS)
+        tables.write_table(folder / f"confusion.{suffix}", found.confusion, tables.CONFUSION)
 
 
 def score_table(predictions: pl.DataFrame) -> pl.DataFrame:

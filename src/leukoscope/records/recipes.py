@@ -26,7 +26,10 @@ class Recipe(BaseModel):
 
     def to_yaml(self) -> str:
         """Write the recipe as YAML, keys in the order of the fields."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        value = self.model_dump(mode="json")
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+        # A few signs (next line, U+0085) come back as others unless they are escaped.
+        return text if yaml.safe_load(text) == value else yaml.safe_dump(value, sort_keys=False)
 
     @classmethod
     def from_mapping(cls, value: Any, *, where: str) -> Self:
@@ -125,7 +128,8 @@ def _fields_at(recipe: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]
             recipes = [each for field in fields for each in _recipes_in(field.annotation)]
         elif isinstance(part, str):
             # In a union the place holds the word that tells its members apart.
-            recipes = [each for each in recipes if part in _defaults(each)]
+            # Below a mapping it is a person's own word, and the recipes stay.
+            recipes = [each for each in recipes if part in _defaults(each)] or recipes
     return [name for each in recipes for name in each.model_fields]
 
 

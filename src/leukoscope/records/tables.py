@@ -5,6 +5,7 @@ An unknown column, a wrong type or a repeated key is refused with the offending
 names, and nothing is written.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,11 +164,13 @@ def write_table(path: Path, table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
         If the disk refuses.
     """
     table = check(table, shape)
-    with files.atomic_path(path) as temporary:
-        if _is_csv(path):
-            _for_csv(table).write_csv(temporary)
-        else:
-            table.write_parquet(temporary, statistics=False)
+    # By way of memory: the library's own writing hides which error the disk gave.
+    buffer = io.BytesIO()
+    if _is_csv(path):
+        _for_csv(table).write_csv(buffer)
+    else:
+        table.write_parquet(buffer, statistics=False)
+    files.write_bytes(path, buffer.getvalue())
     return table
 
 

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import polars as pl
 
-from leukoscope.evaluation.results import confusion_table, study_table
+from leukoscope.evaluation.results import (
+    Evaluation,
+    confusion_table,
+    study_table,
+    write_evaluation,
+)
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.models.weights import WeightsCard
@@ -67,7 +72,12 @@ def run_study(
         unit = unit_folder(out, arm, replicate)
         if not is_finished(unit):
             train_run(
-                dataset, recipe.unit(arm, replicate), weights=weights, out=unit, device=device
+                dataset,
+                recipe.unit(arm, replicate),
+                weights=weights,
+                out=unit,
+                device=device,
+                run_id=f"{recipe.name}/{arm}/{replicate:02d}",
             )
     progress.tell("units", len(todo), len(todo))
     _check_starts(recipe, out)
@@ -93,9 +103,7 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
     }
     results = study_table(recipe.name, predictions, recipe.baseline, recipe.metric)
     counts = confusion_table({arm: list(runs.values()) for arm, runs in predictions.items()})
-    for suffix in ("parquet", "csv"):
-        tables.write_table(out / f"results.{suffix}", results, tables.RESULTS)
-        tables.write_table(out / f"confusion.{suffix}", counts, tables.CONFUSION)
+    write_evaluation(out, Evaluation(results, counts))
 
 
 def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:

@@ -35,6 +35,7 @@ def train_run(
     weights: WeightsCard | None,
     out: Path,
     device: str,
+    run_id: str | None = None,
 ) -> Path:
     """Train, predict the test split once, and leave a finished run folder.
 
@@ -51,6 +52,8 @@ def train_run(
         stopped; a finished one is left as it is.
     device : str
         ``auto``, ``cpu``, ``cuda`` …
+    run_id : str, optional
+        What its predictions call the run; the folder's name unless given.
 
     Returns
     -------
@@ -97,7 +100,10 @@ def train_run(
         card = _card(dataset, recipe, seen)
         write_model(out / "model", network, card)
         if not sides["test"].is_empty():
-            _predict_test(dataset, sides["test"], network, card, out, chosen)
+            table = prediction_table(
+                dataset, sides["test"], network, card, run_id=run_id or out.name, device=chosen
+            )
+            tables.write_table(out / "predictions.parquet", table, tables.PREDICTIONS)
         _finish(out, state, recipe, sides, digest, time.monotonic() - started)
     return out
 
@@ -203,7 +209,7 @@ def _sweep(out: Path) -> None:
 def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:
     path = splits_path(dataset.folder, recipe.split).with_suffix(".used.json")
     used = files.read_json(path) if path.is_file() else []
-    files.write_json(path, sorted({*used, out.name}))
+    files.write_json(path, sorted({*used, str(out)}))
 
 
 def _starting_network(
@@ -239,18 +245,6 @@ def _card(dataset: Dataset, recipe: TrainingRecipe, seen: pl.DataFrame) -> Model
         training_cells_digest=hashlib.sha256("\n".join(contents).encode()).hexdigest(),
         seen_contents=tuple(contents),
     )
-
-
-def _predict_test(
-    dataset: Dataset,
-    test: pl.DataFrame,
-    network: nn.Module,
-    card: ModelCard,
-    out: Path,
-    device: torch.device,
-) -> None:
-    table = prediction_table(dataset, test, network, card, run_id=out.name, device=device)
-    tables.write_table(out / "predictions.parquet", table, tables.PREDICTIONS)
 
 
 def _finish(

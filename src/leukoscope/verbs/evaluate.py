@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import polars as pl
-
-from leukoscope.evaluation.results import score_table
+from leukoscope.evaluation.results import Evaluation, evaluation_of, write_evaluation
 from leukoscope.foundation import files
 from leukoscope.records import tables
 from leukoscope.records.runs import predictions_of
 
 
-def evaluate(source: Path, *, out: Path | None = None) -> pl.DataFrame:
+def evaluate(source: Path, *, out: Path | None = None) -> Evaluation:
     """Score a run or a predictions table, each score with its interval.
 
     Strict and with neutrophils merged; over cases where every case is known, else over
@@ -23,13 +21,13 @@ def evaluate(source: Path, *, out: Path | None = None) -> pl.DataFrame:
         tool, .parquet or .csv, with columns cell_id, category, predicted and perhaps
         case, family and p_<category>.
     out : Path, optional
-        Where to write the results table, ending in .parquet or .csv.
+        A folder to make, with results and confusion as .parquet and .csv.
 
     Returns
     -------
-    polars.DataFrame
-        The results table: accuracy, balanced accuracy, macro-F; recall, precision, F and
-        support of each category.
+    Evaluation
+        Its ``results``: accuracy, balanced accuracy, macro-F; recall, precision, F and
+        support of each category. Its ``confusion``: calls by true category.
 
     Raises
     ------
@@ -39,9 +37,8 @@ def evaluate(source: Path, *, out: Path | None = None) -> pl.DataFrame:
         If the run is unfinished, cells are unlabelled, or the table breaks its shape.
     """
     if out is not None:
-        tables.check_ending(out)
         files.refuse_existing(out)
-    table = score_table(tables.read_table(predictions_of(source), tables.PREDICTIONS))
+    found = evaluation_of(tables.read_table(predictions_of(source), tables.PREDICTIONS))
     if out is not None:
-        tables.write_table(out, table, tables.RESULTS)
-    return table
+        files.build_folder(out, lambda folder: write_evaluation(folder, found))
+    return found
