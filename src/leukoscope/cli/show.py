@@ -12,6 +12,7 @@ from rich.table import Table
 from leukoscope.evaluation.results import AS_IF_CASES, Evaluation
 
 _ORDER = ("accuracy", "balanced_accuracy", "macro_f", "recall", "precision", "f", "support")
+_ASSUMED = "person, assumed"
 _SPOKEN = {"macro_f": "macro-F", "balanced_accuracy": "balanced accuracy", "f": "F"}
 
 
@@ -73,7 +74,8 @@ def _overall(part: pl.DataFrame, title: str) -> Table:
     rows = part.filter(pl.col("category").is_null()).to_dicts()
     for row in sorted(rows, key=lambda row: _ORDER.index(row["metric"])):
         name = _SPOKEN.get(row["metric"], row["metric"])
-        table.add_row(name, _share(row["value"]), _range(row), row["unit"], row["method"])
+        unit = _ASSUMED if row["unit"] == AS_IF_CASES else row["unit"]
+        table.add_row(name, _share(row["value"]), _range(row), unit, row["method"])
     return table
 
 
@@ -107,8 +109,8 @@ def _footnote(results: pl.DataFrame) -> str:
     if row["n_cases"] is not None:
         return f"{n}, {row['n_cases']} cases; intervals speak of other cases."
     return (
-        f"{n}, no case known: intervals speak of other cells of this collection only, those marked "
-        "'as if' of other persons under that assumption."
+        f"{n}, no case known: intervals speak of other cells of this collection only; those marked "
+        f"'{_ASSUMED}' of other persons, {AS_IF_CASES}."
     )
 
 
