@@ -176,10 +176,10 @@ def test_a_probability_of_a_third_leaves_two_thirds_as_they_are(tmp_path):
 # Refusals
 
 
-@pytest.mark.parametrize("factor", [0.99, 0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("factor", [0.99, 0.0, -1.0, 100.5, math.nan, math.inf])
 def test_a_factor_that_cannot_be_is_refused(known, tmp_path, factor):
     """Below one, infinite or no number: told, and nothing is written."""
-    with pytest.raises(UsageError, match=r"--factor is .*at least 1"):
+    with pytest.raises(UsageError, match=r"--factor is .*at least 1.*at most 100"):
         augmented(known, tmp_path / "out", factor)
     assert not (tmp_path / "out").exists()
 

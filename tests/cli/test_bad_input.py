@@ -11,7 +11,9 @@ from safetensors.torch import save
 from tests.conftest import TRAINING
 from tests.replication.conftest import STUDY
 
+import leukoscope
 from leukoscope.cli.app import main
+from leukoscope.foundation.errors import UsageError
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import encode_png
 from leukoscope.models.backbones import build
@@ -145,6 +147,21 @@ CASES = {
     "split into two": ("split CELLS --name other --folds 2", 2, "at least 3"),
     "split by more than all": ("split CELLS --name other --test-share 0.9", 2, "sum to 1"),
     "split of a used name": ("split CELLS", 2, "was used by run"),
+    "half a fold": ("split CELLS --name other --folds 3.5", 2, "--folds is 3.5; it should be a"),
+    "half an update": ("train CELLS --out r --updates 1.5", 2, "--updates is 1.5; it should be a"),
+    "a seed and a bit": ("augment CELLS flips --out d --seed=1.7", 2, "--seed is 1.7"),
+    "seed below 0": ("split CELLS --name other --seed -1", 2, "--seed is -1"),
+    "seed below 0, augment": ("augment CELLS flips --out d --seed -1", 2, "--seed is -1"),
+    "folds with a share": (
+        "split CELLS --name other --folds 3 --test-share 0.5",
+        2,
+        "belong to a hold-out",
+    ),
+    "augment without end": ("augment CELLS flips --out d --factor 1000", 2, "at most 100"),
+    "no end of a scale": ("ingest folder one-category --out d --um-per-px inf", 2, "um-per-px"),
+    "scores under a table's name": ("evaluate FINISHED --out new.csv", 2, "give a folder name"),
+    "demo among other things": ("demo --out one-category", 2, "left untouched"),
+    "demo over a file": ("demo --out taken.csv", 2, "left untouched"),
 }
 
 
@@ -204,3 +221,29 @@ def test_an_accepted_licence_opens_the_weights(tmp_path, cells, capsys):
     assert (code, out) == (0, f"{run}\n")
     assert "licence: cc-by-nc-4.0" in (run / "recipe.yaml").read_text()
     assert "cc-by-nc-4.0" in (run / "model" / "model.json").read_text()
+
+
+def test_paths_may_be_text_in_python(tmp_path, cells, finished, monkeypatch):
+    """Each verb takes a string where the command line makes a path of it."""
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / "collection", {"band": 6, "segmented": 6})
+    assert leukoscope.ingest("folder", Path("collection"), out="d") == Path("d")
+    assert leukoscope.split("d") == Path("d/splits.parquet")
+    assert leukoscope.augment("d", "flips", out="more", factor=1.5) == Path("more")
+    made = leukoscope.predict(str(finished), str(cells), out="p.csv")
+    assert made == Path("p.csv")
+    assert leukoscope.evaluate(str(finished), out="scores").results.height > 0
+    assert Path("scores/results.csv").exists()
+
+
+def test_a_begun_demo_goes_on_and_a_foreign_folder_does_not(tmp_path):
+    """Nothing, an empty folder and a demo's own leftovers are taken; anything else is refused."""
+    from leukoscope.verbs.demo import _refuse_foreign
+
+    for name in ("cells", "study", ".cells.x.part"):
+        _refuse_foreign(tmp_path / "demo")
+        (tmp_path / "demo" / name).mkdir(parents=True)
+    _refuse_foreign(tmp_path / "demo")
+    (tmp_path / "demo" / "thesis.tex").touch()
+    with pytest.raises(UsageError, match=r"thesis\.tex"):
+        _refuse_foreign(tmp_path / "demo")

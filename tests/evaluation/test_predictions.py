@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from tests.evaluation.drawn import NAMES, predictions, shaped
 
-from leukoscope.evaluation.predictions import prepare, prepare_together
+from leukoscope.evaluation.predictions import prepare, prepare_together, views_of
 from leukoscope.foundation.errors import DataError
 
 
@@ -39,6 +39,64 @@ def test_finer_truth_is_read_as_the_answers_of_the_model():
     seen = prepare(table(rows, **known))
     assert seen.names == ("lymphocyte", "neutrophil")
     assert seen.matrices.sum(axis=0).tolist() == [[1, 0], [0, 2]]
+
+
+def test_labels_of_a_coarse_tool_are_as_right_as_its_probabilities():
+    """Who answers neutrophil is right about bands, with or without columns p_…."""
+    rows = [("a", "band", "neutrophil"), ("b", "segmented", "neutrophil")]
+    rows += [("c", "lymphocyte", "lymphocyte"), ("d", "monocyte", "lymphocyte")]
+    seen = prepare(table(rows))
+    assert seen.names == ("monocyte", "lymphocyte", "neutrophil")
+    assert seen.matrices.sum(axis=0).tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 2]]
+
+
+def test_a_fine_word_that_is_called_stays_fine():
+    """Bands are bands for a tool that calls some so, though it calls others neutrophils."""
+    rows = [("a", "band", "band"), ("b", "band", "neutrophil"), ("c", "segmented", "neutrophil")]
+    seen = prepare(table(rows))
+    assert seen.names == ("band", "neutrophil")
+    assert seen.matrices.sum(axis=0).tolist() == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [(1.2, -0.2), (0.5, 0.4), (0.998, 0.0), (float("nan"), 1.0), (None, 1.0), (2.0, 0.0)],
+    ids=["outside", "sum below 1", "sum just below 1", "nan", "empty", "above 1"],
+)
+def test_odd_probabilities_are_refused_by_cell(odd):
+    """One odd row among good ones, in both entrances, is named with its sum."""
+    rows = [(name, "band", "band") for name in ("a", "b", "c")]
+    shares = [(1.0, 0.0), odd, (0.3, 0.7)]
+    known = {"p_band": [one for one, _ in shares], "p_segmented": [two for _, two in shares]}
+    total = float("nan") if odd[0] is None else sum(odd)
+    odd_table = table(rows, **known)
+    for enter in (prepare, lambda each: prepare_together([each, each])):
+        with pytest.raises(DataError, match=r"of cell b .* 1 of 3 cells") as seen:
+            enter(odd_table)
+        assert f"add up to {total:.6g}" in str(seen.value)
+
+
+def test_rounded_probabilities_are_probabilities():
+    """Few decimals and a rounding below 0 are no fault."""
+    known = {"p_band": [0.3333, 1 + 5e-7], "p_segmented": [0.3333, -5e-7], "p_other": [0.333, 0]}
+    seen = prepare(table([("a", "band", "band"), ("b", "band", "band")], **known))
+    assert seen.n_cells == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "views"),
+    [
+        (("segmented", "band", "lymphocyte"), ("strict", "merged")),
+        (("band", "neutrophil", "lymphocyte"), ("strict", "merged")),
+        (("segmented", "band"), ("strict",)),
+        (("segmented", "neutrophil"), ("strict",)),
+        (("eosinophil", "lymphocyte"), ("strict",)),
+        (("neutrophil", "lymphocyte"), ("strict",)),
+    ],
+)
+def test_merging_is_a_view_only_where_it_says_something_else(names, views):
+    """Nothing to merge, or nothing but neutrophils: there is one view."""
+    assert views_of(names) == views
 
 
 def test_cells_are_grouped_by_case_else_by_family_else_alone():
@@ -103,12 +161,27 @@ def test_arms_of_other_cells_are_refused(changed):
     one = predictions(1)
     first = pl.int_range(pl.len()) == 0
     moved = pl.when(first).then(pl.lit("band-x")).otherwise(pl.col(changed)).alias(changed)
-    with pytest.raises(DataError, match="not of the same cells"):
+    cell = one["cell_id"][0]
+    said = (
+        "cell band-x is in one of them only"
+        if changed == "cell_id"
+        else rf"the {changed} of cell {cell} is {one[changed][0]} in one, band-x in another"
+    )
+    with pytest.raises(DataError, match=f"not of the same cells .*: {said}"):
         prepare_together([one, one.with_columns(moved)])
 
 
 def test_arms_of_fewer_cells_are_refused():
     """An arm that lacks a cell cannot be compared."""
     one = predictions(1)
-    with pytest.raises(DataError, match="120 cells against 119"):
-        prepare_together([one, one.head(119)])
+    for pair in ([one, one.head(119)], [one.head(119), one]):
+        with pytest.raises(DataError, match=r"cell cell-0119 is in one of them only \(1"):
+            prepare_together(pair)
+
+
+def test_the_first_of_several_cells_that_differ_is_named():
+    """As many cells, other ones: the first by name that one table lacks."""
+    one = predictions(1)
+    early, late = (one.filter(pl.col("cell_id") != f"cell-{i:04d}") for i in (90, 40))
+    with pytest.raises(DataError, match=r"cell cell-0040 is in one .*119 cells against 119"):
+        prepare_together([early, late])

@@ -126,6 +126,32 @@ def test_confusion_counts_are_means_over_replicates_with_rows_as_truth():
     }
 
 
+@pytest.mark.parametrize(
+    "names", [("eosinophil", "lymphocyte"), ("segmented", "band"), ("neutrophil", "monocyte")]
+)
+def test_a_merged_view_without_sense_is_in_no_table(names):
+    """Scores, counts and studies have the strict view alone."""
+    one, two = (predictions(9, names=names, purpose=purpose) for purpose in ("one", "two"))
+    arms = {"none": {0: one, 1: two}, "some": {0: two, 1: one}}
+    runs = {arm: list(replicates.values()) for arm, replicates in arms.items()}
+    for table in (
+        score_table(one),
+        confusion_table(runs),
+        study_table("s", arms, "none", "macro_f"),
+    ):
+        assert table["view"].unique().to_list() == ["strict"]
+
+
+def test_the_views_of_counts_are_those_of_all_arms():
+    """An arm that calls no band is counted in the merged view too where another calls one."""
+    cells = {"cell_id": ["a", "b", "c"], "category": ["eosinophil", "basophil", "basophil"]}
+    plain = shaped(cells | {"predicted": cells["category"]})
+    odd = shaped(cells | {"predicted": ["band", "basophil", "basophil"]})
+    seen = confusion_table({"plain": [plain], "odd": [odd]})
+    pairs = seen.select("arm", "view").unique().sort("arm", "view").rows()
+    assert pairs == [(arm, view) for arm in ("odd", "plain") for view in ("merged", "strict")]
+
+
 def study(*names, n_replicates=4, seed=8, **purposes):
     """Draw arms of a study: replicates of predictions of the same cells."""
     return {

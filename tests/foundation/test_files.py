@@ -425,3 +425,41 @@ def test_a_broken_zip_is_refused_wherever_it_is_broken(tmp_path):
             except DataError:
                 refused += 1
     assert refused > len(whole) / 4
+
+
+def test_a_giant_is_not_read(tmp_path):
+    """A file over 200 MB is refused by its size alone, from a folder and from a zip."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with (folder / "giant.png").open("wb") as file:
+        file.truncate(files.MAX_FILE_MB * 1_000_000 + 1)
+    (folder / "small.png").write_bytes(b"x")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("giant.png", "w") as member:
+            for _ in range(files.MAX_FILE_MB + 1):
+                member.write(bytes(1_000_000))
+        archive.writestr("small.png", b"x")
+    for root in (folder, tmp_path / "z.zip"):
+        read = files.open_collection(root)
+        assert read("small.png") == b"x"
+        with pytest.raises(DataError, match=r"giant\.png of .* is larger than 200 MB"):
+            read("giant.png")
+
+
+def test_paths_may_be_text(tmp_path, monkeypatch):
+    """Names given as text work as paths do."""
+    monkeypatch.chdir(tmp_path)
+    files.refuse_existing("folder")
+    assert files.build_folder("folder", lambda at: (at / "x").write_bytes(b"x")) == Path("folder")
+    with pytest.raises(UsageError, match="untouched"):
+        files.refuse_existing("folder")
+    assert files.open_collection("folder")("x") == b"x"
+    with files.locked("folder/lock", wait=False):
+        assert Path("folder/lock").exists()
+
+
+def test_space_is_asked_for_only_where_it_lacks(tmp_path):
+    """Over a folder that stands there, freeing space would not help."""
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"untouched\. Choose another place"):
+        files.write_text(tmp_path / "folder", "new")

@@ -12,3 +12,15 @@ def test_only_the_listener_of_the_block_hears():
     progress.tell("after", 3, 3)
     assert outer == [("outside", 1, 2)]
     assert inner == [("inside", 2, 3)]
+
+
+def test_only_the_reader_of_the_block_is_told():
+    """Notes go to the inner reader, once, and not to the listener; outside they go nowhere."""
+    outer, inner, news = [], [], []
+    progress.note("before")
+    with progress.noting(outer.append), progress.listening(lambda *told: news.append(told)):
+        progress.note("outside")
+        with progress.noting(inner.append):
+            progress.note("inside")
+    progress.note("after")
+    assert (outer, inner, news) == (["outside"], ["inside"], [])

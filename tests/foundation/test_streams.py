@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from leukoscope.foundation.streams import key, stream
+from leukoscope.foundation.errors import UsageError
+from leukoscope.foundation.streams import check_seed, key, stream
 
 NAMES = st.lists(st.one_of(st.integers(-3, 30), st.text("ab1:\x1fstrin", max_size=6)), max_size=4)
 GOLDEN_KEYS = (
@@ -98,3 +99,16 @@ def test_neighbouring_streams_are_even_together():
     counts, _ = np.histogram(first, bins=20, range=(0, 1))
     assert stats.chisquare(counts).pvalue > 0.001
     assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("seed", [-1, 1.7, 2.0, "3", None])
+def test_what_is_no_seed_is_refused(seed):
+    """Nothing is rounded, read or turned round."""
+    with pytest.raises(UsageError, match=r"--seed is .*whole number of at least 0"):
+        check_seed(seed)
+
+
+@pytest.mark.parametrize("seed", [0, 7, np.int64(3), 2**70])
+def test_whole_numbers_are_seeds(seed):
+    """Of any size, numpy's too."""
+    check_seed(seed)

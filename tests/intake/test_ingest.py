@@ -12,9 +12,11 @@ from PIL import Image
 from polars.testing import assert_frame_equal
 from tests.intake.pictures import cells, drawn, encoded, lay_out
 
+from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.decode import content_of
-from leukoscope.intake.ingest import ingest_listing, repeated_contents
+from leukoscope.intake.ingest import ingest_listing, ingest_phantom, repeated_contents
+from leukoscope.intake.phantom import PhantomRecipe
 from leukoscope.intake.sources import Listing, list_folder, list_pbc
 from leukoscope.records import tables
 from leukoscope.records.dataset import read_dataset
@@ -56,7 +58,9 @@ def test_a_row_says_what_the_picture_is(tmp_path):
     assert first["um_per_px"] == 0.1
     assert second["content"] == content_of(np.rot90(drawn(1, 9, 7), -1))
     assert (second["width_px"], second["height_px"], second["exif_orientation"]) == (9, 7, 6)
-    assert names_below(out) == ["dataset.json", "findings.parquet", "manifest.parquet"]
+    assert names_below(out) == [
+        *("dataset.json", "findings.csv", "findings.parquet", "manifest.parquet"),
+    ]
 
 
 def test_merges_and_what_is_left_out_are_on_the_card(tmp_path):
@@ -100,6 +104,45 @@ def test_planted_repetitions_are_found_exactly(tmp_path):
         ("band/0003.png", "monocyte/two.png"),
     }
     assert manifest["family"].n_unique() == manifest.height - 3
+
+
+def noted(work):
+    """Do some work; give the notes and the progress it told."""
+    notes, told = [], []
+    with progress.noting(notes.append), progress.listening(lambda *news: told.append(news)):
+        work()
+    return notes, told
+
+
+def test_a_person_is_told_what_was_found(tmp_path):
+    """Cells, repetitions, labels left out and files passed over: a line each, with examples."""
+    pictures = {f"{label}_{i}.png": drawn(i) for i, label in enumerate(["BNE", "EO", "LY"])}
+    pictures |= {"EO_8.png": drawn(0), "LY_9.png": drawn(2), "IG_5.png": drawn(5)}
+    pictures |= {f"notes {i}\n.txt": b"" for i in range(5)}
+    root, out = lay_out(tmp_path / "c", pictures), tmp_path / "d"
+    listing = list_pbc(root, "nozaka6")
+    notes, told = noted(lambda: ingest_listing(listing, source="pbc", root=root, out=out))
+    repeated = "2 pictures repeat another; 1 of them is filed under two categories: "
+    passed_over = "5 files are no pictures and were passed over: notes 0 .txt, notes 1 .txt, "
+    assert notes == [
+        "5 cells of 3 categories, no case known.",
+        f"{repeated}pbc:EO_8.png and pbc:BNE_0.png; see {out / 'findings.csv'}.",
+        "The category map leaves out (label, pictures): IG 1.",
+        f"{passed_over}notes 2 .txt and 2 more.",
+    ]
+    assert told == [("reading", i, 5) for i in range(1, 6)]
+    findings = tables.read_table(out / "findings.csv", tables.FINDINGS)
+    assert_frame_equal(findings, findings_of(out))
+
+
+def test_drawn_cells_know_their_scale_and_are_counted(tmp_path):
+    """The manifest holds the recipe's micrometres a pixel; cases are in the note."""
+    mix = {"band": 1.0, "segmented": 1.0}
+    recipe = PhantomRecipe(name="few", n_cases=2, cells_per_case=3, mix=mix, size_px=30)
+    notes, told = noted(lambda: ingest_phantom(recipe, out=tmp_path / "d"))
+    assert notes == ["6 cells of 2 categories, 2 cases."]
+    assert told[-1] == ("drawing", 6, 6)
+    assert set(read_dataset(tmp_path / "d").manifest["um_per_px"]) == {recipe.um_per_px}
 
 
 def test_no_repetition_is_no_finding(tmp_path):

@@ -107,20 +107,52 @@ def test_a_name_that_is_no_text_is_told(tmp_path):
 
 def test_hidden_files_are_passed_over(tmp_path):
     """Dot files, dot folders and what a Mac leaves in a zip are no pictures."""
-    hidden = ["a/.x.png", ".hidden/1.png", "__MACOSX/a/._1.png", "a/.git/2.png"]
+    hidden = ["a/.x.png", ".hidden/1.png", "__MACOSX/a/._1.png", "a/.git/2.webp"]
+    hidden += ["a/Thumbs.db", "desktop.ini"]
     names = ["a/1.png", "b/2.png"]
     root = lay_out(tmp_path / "c", dict.fromkeys([*names, *hidden], b"x"))
     (root / "a" / "folder.png").mkdir()
     assert paths_of(room.list_folder(root, None)) == names
-    assert paths_of(room.list_folder(packed(tmp_path / "c.zip", names + hidden), None)) == names
+    found = room.list_folder(packed(tmp_path / "c.zip", names + hidden), None)
+    assert paths_of(found) == names
+    assert found.passed_over == ()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_every_file_is_taken_named_or_refused(tmp_path, kind):
+    """Papers are passed over by name; what may be a picture of another kind stops the work."""
+    names = ["BNE/BNE_1.png", "LY/LY_2.JPEG"]
+    papers = ["BNE/notes.CSV", "LICENSE", "README", "a.yaml", "all.xlsx"]
+    strange = ["LY/3.webp", "LY/4.jfif", "LY/5", "LY/6.png.bak", "x.svs"]
+
+    def laid(place, held):
+        if kind == "zip":
+            return packed(tmp_path / f"{place}.zip", held)
+        return lay_out(tmp_path / place, dict.fromkeys(held, b"x"))
+
+    root = laid("papers", names + papers)
+    for list_it in (room.list_folder, room.list_pbc):
+        found = list_it(root, "pbc13")
+        assert paths_of(found) == names
+        assert found.passed_over == tuple(sorted(papers))
+    assert room.with_cases(found, r"\d").passed_over == found.passed_over
+    for i, one in enumerate(strange):
+        with pytest.raises(DataError, match=f"not taken: {one}. Taken are .*Convert or move"):
+            room.list_folder(laid(f"one{i}", [*names, *papers, one]), None)
+    with pytest.raises(DataError, match=r"LY/3.webp, LY/4.jfif, LY/5 and 2 more\."):
+        room.list_pbc(laid("all", [*names, *papers, *strange]), None)
 
 
 def test_a_linked_folder_is_not_lost_unseen(tmp_path):
-    """A link to a file is that file; a link to a folder is refused by name."""
+    """A link to a file is that file; one to a folder or to nowhere is refused by name."""
     root = lay_out(tmp_path / "c", dict.fromkeys(["a/1.png", "b/2.png"], b"x"))
     (root / "b" / "3.png").symlink_to(root / "a" / "1.png")
-    (root / "b" / "dead.png").symlink_to(root / "gone.png")
+    (root / "b" / ".dead.png").symlink_to(root / "gone.png")
     assert paths_of(room.list_folder(root, None)) == ["a/1.png", "b/2.png", "b/3.png"]
+    (root / "b" / "dead.png").symlink_to(root / "gone.png")
+    with pytest.raises(DataError, match=r"dead\.png is no file .* leads nowhere"):
+        room.list_folder(root, None)
+    (root / "b" / "dead.png").unlink()
     (root / "c").symlink_to(root)
     with pytest.raises(DataError, match="c is a link to a folder"):
         room.list_folder(root, None)
@@ -128,7 +160,7 @@ def test_a_linked_folder_is_not_lost_unseen(tmp_path):
 
 LACKING = {
     "nothing": ([], "holds no picture"),
-    "no pictures": (["a/1.txt", "b/2.gif"], "holds no picture"),
+    "no pictures": (["a/1.txt", "b/2.xml"], "holds no picture"),
     "one category": (["a/1.png", "a/2.png"], r"holds 2 pictures of 1 category \(a\)"),
     "outside": (["a/1.png", "b/2.png", "3.png"], "1 pictures have no known label, .* 3.png"),
 }

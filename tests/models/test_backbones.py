@@ -70,3 +70,21 @@ def test_a_size_the_network_cannot_take_is_refused():
         check_size(network, "test_vit", 32)
     assert network.training
     check_size(build("test_resnet", {}, 4, seed=0), "test_resnet", 32)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"checkpoint_path": "model.safetensors"},
+        {"pretrained": True},
+        {"pretrained_cfg": "somewhere"},
+        {"cache_dir": "here"},
+        {"num_classes": 7},
+        {"features_only": True},
+        {"act_layer": "/some/where"},
+    ],
+)
+def test_arguments_that_do_not_shape_a_network_are_refused(arguments):
+    """Weights come by their card alone; a file named in a recipe is never opened."""
+    with pytest.raises(RecipeError, match="only shape a network"):
+        build("test_resnet", arguments, 4, seed=0)

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from leukoscope.foundation.errors import DataError
 from leukoscope.models.backbones import build
 from leukoscope.models.folders import load_model, write_model
-from leukoscope.records.runs import ModelCard, Preprocessing
+from leukoscope.records.runs import ModelCard, Preprocessing, SeenCells
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CATEGORIES = ("lymphocyte", "band", "an own word", "segmented")
@@ -26,7 +26,7 @@ def folder(tmp_path):
         preprocessing=Preprocessing(size_px=32),
         dataset_digest="d",
         training_cells_digest="t",
-        seen_contents=("a", "b"),
+        seen=SeenCells(contents=("a", "b")),
     )
     write_model(tmp_path / "model", network, card)
     return tmp_path / "model", network, card

@@ -99,11 +99,38 @@ def test_the_shared_weights_fit_their_networks(weights, name):
         ("CC BY 4.0", "cc-by-4.0"),
         ("CC BY 4.0, or CC BY-NC-SA 4.0 after its file", "cc-by-nc-sa-4.0"),
         ("ask the authors", "unknown"),
+        ("CC BY-NC", "cc-by-nc"),
+        ("CC0-1.0", "cc0-1.0"),
+        ("GPL-3.0, parts MIT", "gpl-3.0"),
+        ("MIT, for non-commercial use", "unknown"),
     ],
 )
 def test_a_licence_is_read_as_its_strictest(tmp_path, licence, expected):
     """Lower-case SPDX; unknown where no known one is named."""
     path = carded(tmp_path / "w.safetensors", weights_of("test_resnet"), licence=licence)
+    assert read_card(path).origin.licence == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("The code is licensed under MIT.\n\n- **Licence:** CC BY-NC 4.0", "cc-by-nc-4.0"),
+        ("- **License:** MIT\nThe pictures' licence is CC BY-NC-ND 4.0.", "cc-by-nc-nd-4.0"),
+        ("- Licence: MIT\nThe data have the licence CC BY-SA 4.0", "cc-by-sa-4.0"),
+        ("- Licence: CC BY-SA 4.0\nLicences of parts: CC BY-ND 4.0", "cc-by-nd-4.0"),
+        ("Its code has an Apache-2.0 licence.\n- **Licence**: BSD-3-Clause", "bsd-3-clause"),
+        ("license: cc-by-nc-4.0\nlibrary: MIT", "cc-by-nc-4.0"),
+        ("## Licence\n\nCC BY-NC 4.0\n\nThe code's licence is MIT.", "cc-by-nc-4.0"),
+        ("From MIT, CC BY-NC 4.0 elsewhere\n- Licence: Apache-2.0", "apache-2.0"),
+        ("Licence: MIT\nThe licence allows NonCommercial use only.", "unknown"),
+        ("No word of it; MIT is a school.", "unknown"),
+    ],
+)
+def test_of_several_licence_lines_the_strictest_counts(tmp_path, lines, expected):
+    """Whatever their order; of equals the line that begins with the label; other lines never."""
+    path = carded(tmp_path / "w.safetensors", weights_of("test_resnet"))
+    page = path.with_suffix(".md")
+    page.write_text(page.read_text().replace("- **Licence:** MIT", lines))
     assert read_card(path).origin.licence == expected
 
 

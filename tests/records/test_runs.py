@@ -10,7 +10,7 @@ CARD = runs.ModelCard(
     preprocessing=runs.Preprocessing(size_px=32),
     dataset_digest="d",
     training_cells_digest="t",
-    seen_contents=("a", "b"),
+    seen=runs.SeenCells(contents=("a", "b")),
 )
 
 

@@ -63,7 +63,8 @@ def two_way(baseline, other, metric, level=0.95):
         degrees = variance**2 / (
             s_g**2 / (n_groups - 1) + s_r**2 / (n_replicates - 1) + s_gr**2 / of_rest
         )
+        degrees = max(degrees, min(n_groups, n_replicates) - 1)
     value = statistics.fmean(d)
     half = student.ppf((1 + level) / 2, degrees) * math.sqrt(variance)
     p = 2 * student.sf(abs(value) / math.sqrt(variance), degrees)
-    return value, value - half, value + half, p, degrees, s_g, s_r, s_gr
+    return value, max(value - half, -1), min(value + half, 1), p, degrees, s_g, s_r, s_gr

@@ -36,7 +36,7 @@ def done(study, arm, replicate):
 
 def seen_cells(study, arm, replicate):
     """Give the contents a unit was trained and chosen on."""
-    return read_model_card(unit_folder(study, arm, replicate) / "model").seen_contents
+    return read_model_card(unit_folder(study, arm, replicate) / "model").seen.contents
 
 
 def test_arms_share_start_cells_and_updates_and_replicates_share_neither(studied):
@@ -170,3 +170,22 @@ def test_an_unfinished_study_has_no_report(studied, tmp_path):
     (out / "results.parquet").unlink()
     with pytest.raises(DataError):
         leukoscope.report(out)
+
+
+def test_units_of_another_split_are_not_paired(cells, study_file, studied, tmp_path):
+    """A split changed between units is refused, though its file has the same name."""
+    own = shutil.copytree(cells, tmp_path / "cells")
+    out = shutil.copytree(studied, tmp_path / "study")
+    divided = read_split(read_dataset(own), "splits", 0, 0)
+    cell = divided.select("cell_id", "case", "split")
+    one, other = (cell.filter(split=side)["case"][0] for side in ("train", "validation"))
+    sides = {
+        **dict.fromkeys(cell.filter(case=one)["cell_id"], "validation"),
+        **dict.fromkeys(cell.filter(case=other)["cell_id"], "train"),
+    }
+    swapped = pl.col("cell_id").replace_strict(sides, default=None).fill_null(pl.col("split"))
+    change_table(own / "splits.parquet", tables.SPLITS, swapped.alias("split"))
+    shutil.rmtree(unit_folder(out, "turned", 1))
+    with pytest.raises(UsageError, match="left untouched"):
+        leukoscope.study(str(study_file), data=own, out=out, device="cpu")
+    assert not unit_folder(out, "turned", 1).exists()

@@ -171,10 +171,17 @@ def example(
         provenance=[
             ("Model", "resnet18, weights drawn at random"),
             ("Data", "Invented numbers of an example; no cell was seen"),
-            ("Command", "leukoscope study rotation --data cells --out rotation"),
+            ("Recipe", "study.yaml in the study folder holds every setting"),
         ],
         notes=["The numbers on this page are invented."],
     )
+
+
+def strict_only(page: StudyPage) -> StudyPage:
+    """Leave the merged view out, as results do where there is nothing to merge."""
+    strict = pl.col("view") == "strict"
+    results, confusion = page.results.filter(strict), page.confusion.filter(strict)
+    return replace(page, results=results, confusion=confusion)
 
 
 def with_primary(page: StudyPage, **values: float | str | None) -> StudyPage:

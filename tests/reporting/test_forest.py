@@ -1,5 +1,6 @@
 """The forest plot draws its table, and the table is in the results."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 from tests.reporting.example import example, with_primary
 from tests.reporting.reading import read
 
+from leukoscope.reporting.answer import answer_sentence
 from leukoscope.reporting.contents import StudyPage
 from leukoscope.reporting.forest import FOREST, ForestPlot, forest_plot, forest_table
 from leukoscope.reporting.study_page import study_page
@@ -30,6 +32,29 @@ def test_summaries_are_rows_of_the_results() -> None:
     columns = ["arm", "baseline", "view", "value", "low", "high", "method"]
     assert shown.select(columns).sort("view").equals(given.select(columns).sort("view"))
     assert shown["verdict"].to_list() == ["helps", None]
+
+
+def test_the_interval_for_other_people_stands_in_the_table() -> None:
+    """Where no case is known: as wide as it says in the answer; else, and for dots, null."""
+    names = ["assumed_low", "assumed_high"]
+    assert forest_table(PAGE).select(pl.col(names).null_count()).row(0) == (18, 18)
+    page = example(unit="family", n_replicates=5)
+    table = forest_table(page)
+    summaries = table.filter(pl.col("replicate").is_null())
+    for row in summaries.to_dicts():
+        half = math.sqrt(3.45) * (row["high"] - row["low"]) / 2
+        assert row["assumed_low"] == pytest.approx(row["value"] - half)
+        assert row["assumed_high"] == pytest.approx(row["value"] + half)
+    assert table.drop_nulls("replicate").select(pl.col(names).null_count()).row(0) == (10, 10)
+    low, high = (f"{100 * value:+.1f}" for value in summaries.select(names).row(0))
+    assert f"it would be {low} to {high} points".replace("-", "−") in answer_sentence(page)
+
+
+def test_the_figure_concludes_as_the_answer_does() -> None:
+    """Of several arms, one whose adjusted p value is too large is undecided here too."""
+    page = example(arms=dict.fromkeys(("none", "a", "b"), ""), n_replicates=2)
+    page = with_primary(page, value=0.021, low=0.004, high=0.038, p_adjusted=0.06)
+    assert forest_table(page)["verdict"].drop_nulls().to_list() == ["undecided"] * 2
 
 
 def test_replicates_are_paired() -> None:

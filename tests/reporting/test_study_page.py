@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reporting.example import THIRTEEN, example, with_primary
+from tests.reporting.example import THIRTEEN, example, strict_only, with_primary
 from tests.reporting.reading import read, rows, table
 
 from leukoscope.foundation.errors import DataError, UsageError
@@ -320,3 +320,41 @@ def test_results_of_single_cases_are_passed_over() -> None:
     extra = PAGE.results.head(2).with_columns(case=pl.Series(["a", None], dtype=pl.String))
     extra = extra.with_columns(prevalence=pl.Series([None, "blood"], dtype=pl.String))
     assert study_page(replace(PAGE, results=pl.concat([PAGE.results, extra]))) == HTML
+
+
+@pytest.mark.parametrize(
+    ("categories", "why"),
+    [
+        (["eosinophil", "monocyte"], "no category here is a band or a segmented neutrophil"),
+        (["segmented", "band"], "a single category would be left"),
+    ],
+)
+def test_without_a_merged_view_nothing_of_it_is_shown(categories: list[str], why: str) -> None:
+    """Tables, figure and matrices hold the strict view, and one sentence says why."""
+    page = strict_only(example(categories=categories, n_replicates=5))
+    built = read(study_page(page))
+    assert [each.words() for each in built.all("p") if "merged" in each.words()] == [
+        next(each.words() for each in built.all("p") if why in each.words())
+    ]
+    assert built.all("main")[0].words().lower().count("merged") == 1
+    assert len(table(built, "table-1").all("tbody")) == 1
+    assert [row[1] for row in rows(table(built, "table-2").all("tbody")[0])[1:]] == ["strict"] * 3
+    assert len(rows(table(built, "table-3").all("tbody")[0])) == 2
+    assert len(built.all("div", **{"class": "matrices"})[0].all("table")) == len(page.arms)
+    assert ("ICSH" in built.words()) == ("band" in categories)
+
+
+def test_with_a_merged_view_no_reason_is_given() -> None:
+    """The sentence is for its absence only."""
+    assert "left out" not in read(HTML).words()
+
+
+@pytest.mark.parametrize("code", [0, 7, 8, 11, 12, 13, 27, 31, 127, 0x9B])
+def test_control_characters_are_left_out(code: int) -> None:
+    """HTML forbids them; what surrounds them, tabs and newlines stay."""
+    arms = {"none": "the\tcells\nas they are", f"a{chr(code)}b": "other"}
+    page = replace(example(arms=arms, n_replicates=2), question=f"Does{chr(code)} it?")
+    html = study_page(page)
+    assert chr(code) not in html
+    assert "<h1>Does it?</h1>" in html
+    assert "the\tcells\nas they are" in html

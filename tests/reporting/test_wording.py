@@ -1,5 +1,7 @@
 """Numbers are written so that what they say survives the rounding."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,3 +87,11 @@ def test_arm_names_become_words() -> None:
     """Hyphens and underscores become spaces; a name of nothing else stays as it is."""
     assert wording.name_of("online_rotation-200") == "online rotation 200"
     assert wording.name_of("--") == "--"
+
+
+@given(st.text())
+def test_only_control_characters_are_left_out(text: str) -> None:
+    """What stays is the text without them, and a second time changes nothing."""
+    kept = wording.without_controls(text)
+    assert kept == "".join(c for c in text if unicodedata.category(c) != "Cc" or c in "\t\n")
+    assert wording.without_controls(kept) == kept

@@ -7,16 +7,16 @@ from tests.reference import jackknife_reference
 
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
+from leukoscope.stats.binomial import clopper_pearson, wilson
 from leukoscope.stats.intervals import (
-    EXACT_BY_CELLS,
+    EXACT,
     WILSON,
     Interval,
-    clopper_pearson,
     design_effect,
+    exact_in_groups,
     grouped_intervals,
     jackknife_logit,
     widen,
-    wilson,
 )
 from leukoscope.stats.scores import scores
 
@@ -191,12 +191,36 @@ def test_families_of_one_are_given_wilson():
 
 
 @pytest.mark.parametrize("right", [[4, 6], [0, 0], [2, 3]])
-def test_proportions_without_spread_are_exact_by_cells(right):
-    """All right, all wrong, or the same share in each group: Clopper-Pearson, and said."""
+def test_proportions_without_spread_are_exact_on_fewer_cells(right):
+    """All right, all wrong, or the same share in each group: 10 cells in 2 groups count as 8⅓."""
     cells = [4, 6]
     seen = grouped_intervals(two_by_two(right, cells))["accuracy"]
-    assert (seen.low, seen.high) == clopper_pearson(sum(right), sum(cells))
-    assert seen.method == EXACT_BY_CELLS
+    expected = clopper_pearson(sum(right) / 1.2, sum(cells) / 1.2)
+    np.testing.assert_allclose((seen.low, seen.high), expected)
+    assert seen.method == EXACT
+    assert "n/deff cells, assuming an intraclass correlation of .05" in seen.method
+
+
+def test_cells_do_not_pretend_to_be_people():
+    """Two cases of 200 cells, all right, leave a tenth open; 400 cases of one cell do not."""
+    few = grouped_intervals(two_by_two([200, 200], [200, 200]))["accuracy"]
+    many = grouped_intervals(two_by_two([1] * 400, [1] * 400))["accuracy"]
+    assert few.high == many.high == 1
+    assert few.low == pytest.approx(0.025 ** (10.95 / 400))
+    assert 0.89 < few.low < 0.91
+    assert (many.low, many.method) == (wilson(400, 400)[0], WILSON)
+
+
+@given(COUNTS, st.integers(1, 50))
+def test_more_groups_never_widen_an_exact_interval(counts, n_groups):
+    """With as many groups as cells it is the plain one; with fewer it holds that one."""
+    successes, trials = counts
+    plain = clopper_pearson(successes, trials)
+    wide, close = exact_in_groups(*counts, n_groups), exact_in_groups(*counts, n_groups + 1)
+    assert wide.low <= close.low + 1e-12
+    assert wide.high >= close.high - 1e-12
+    alone = exact_in_groups(*counts, trials)
+    np.testing.assert_allclose((alone.low, alone.high), plain)
 
 
 def test_a_category_in_one_group_only_has_no_interval():
@@ -280,7 +304,7 @@ def test_widening_multiplies_half_widths_on_the_logit_scale():
 @pytest.mark.parametrize("successes", [0, 60])
 def test_widening_an_exact_interval_is_having_fewer_cells(successes):
     """60 of 60 at a design effect of 3 is 20 of 20."""
-    wide = widen(Interval(successes / 60, *clopper_pearson(successes, 60), EXACT_BY_CELLS), 3)
+    wide = widen(Interval(successes / 60, *clopper_pearson(successes, 60), EXACT), 3)
     np.testing.assert_allclose((wide.low, wide.high), clopper_pearson(successes / 3, 20))
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from scipy.stats import t as student
 from tests.reference import jackknife_reference
 
 from leukoscope.foundation.errors import DataError, UsageError
@@ -13,6 +14,7 @@ from leukoscope.stats.paired import holm, paired_difference, verdict
 from leukoscope.stats.scores import SCALAR_METRICS, scores
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
+HALF_BY_HAND = student.ppf(0.975, 169 / 89) * 13**0.5 / 12
 SEEDS = (0, 1, 5, 10, 15, 20)
 
 
@@ -48,7 +50,7 @@ def test_two_replicates_and_three_groups_by_hand():
     assert seen.variance_replicates == pytest.approx(9 / 144)
     assert seen.degrees == pytest.approx(169 / 89)
     assert (seen.n_groups, seen.n_replicates) == (3, 2)
-    assert seen.high - seen.value == pytest.approx(seen.value - seen.low)
+    assert (seen.low, seen.high) == (pytest.approx(5 / 12 - HALF_BY_HAND), 1)
 
 
 @pytest.mark.parametrize("metric", SCALAR_METRICS)
@@ -83,6 +85,30 @@ def test_swapping_the_arms_turns_the_sign(seed, metric):
     )
     assert back.p_value == pytest.approx(there.p_value)
     assert back.degrees == pytest.approx(there.degrees)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 4), st.integers(2, 4))
+def test_degrees_and_bounds_stay_within_reason(seed, n_replicates, n_groups):
+    """At least the degrees of the poorer part, and no bound beyond a whole score."""
+    seen = paired_difference(
+        *arms_of(seed, n_replicates=n_replicates, n_groups=n_groups), "macro_f"
+    )
+    if np.isnan(seen.degrees):
+        assert seen.method.startswith(("undefined", "no variance"))
+        return
+    assert seen.degrees >= min(n_replicates, n_groups) - 1
+    assert -1 <= seen.low <= seen.value <= seen.high <= 1
+
+
+def test_parts_of_one_size_do_not_take_the_degrees_below_one():
+    """Gains (1, 0) and (0, 0): S_G = S_R = S_GR, where the bare formula gives a third."""
+    before = from_right_calls(np.zeros((2, 2), dtype=int), 8)
+    after = from_right_calls([[1, 0], [0, 0]], 8)
+    seen = paired_difference(before, after, "accuracy")
+    assert seen.variance_groups == pytest.approx(seen.variance_replicates)
+    assert seen.degrees == pytest.approx(1)
+    half = student.ppf(0.975, 1) * np.sqrt(seen.variance_groups)
+    assert (seen.low, seen.high) == (pytest.approx(1 / 32 - half), pytest.approx(1 / 32 + half))
 
 
 def test_order_of_replicates_and_groups_changes_nothing():

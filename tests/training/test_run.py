@@ -10,7 +10,7 @@ import leukoscope
 from leukoscope.foundation.errors import DataError, RecipeError, RunError, UsageError
 from leukoscope.records import tables
 from leukoscope.records.dataset import read_dataset, read_split
-from leukoscope.records.runs import read_model_card
+from leukoscope.records.runs import is_seen, read_model_card
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -96,7 +96,7 @@ def test_a_model_says_what_it_was_made_from(finished, cells):
     known = read_dataset(cells)
     assert card.categories == known.card.categories
     seen = pl.concat([side_of(cells, "train"), side_of(cells, "validation")])
-    assert set(card.seen_contents) == set(seen["content"])
+    assert set(card.seen.contents) == set(seen["content"])
     assert card.weights is None
 
 
@@ -294,3 +294,51 @@ def test_the_number_format_is_fixed_at_the_start_and_written_down(
     exact = pl.read_csv(finished / "history.csv")["train_loss"][0]
     assert loss == pytest.approx(exact, rel=0.05)
     assert loss != exact
+
+
+def test_cells_seen_by_the_weights_are_no_test_cells(own, train, tmp_path):
+    """Going on from a run under another split is refused; under its own split the seen add up."""
+    first = train(own)
+    leukoscope.split(own, name="second", seed=5)
+    options = {"weights": first, "out": tmp_path / "again"}
+    with pytest.raises(DataError, match="were seen by the model"):
+        train(own, split="second", **options)
+    assert not (tmp_path / "again").exists()
+    assert not (own / "splits-second.used.json").exists()
+    again = train(own, **options, seed=4)
+    before, after = (read_model_card(run / "model").seen for run in (first, again))
+    assert set(before.contents) <= set(after.contents)
+
+
+def test_what_does_not_fit_leaves_nothing_behind(own, train, tmp_path, recipe_file):
+    """The corrected command can use the same place, and the split is still free."""
+    (own / "splits.used.json").unlink(missing_ok=True)
+    wrong = recipe_with(tmp_path, recipe_file, build_arguments={"no_such_word": 1})
+    with pytest.raises(RecipeError, match="cannot be built"):
+        train(own, recipe=wrong)
+    assert not (tmp_path / "run").exists()
+    assert not (own / "splits.used.json").exists()
+    assert (train(own) / "done.json").is_file()
+
+
+def test_other_cells_of_a_person_that_was_seen_are_seen(own, train):
+    """In a dataset of its own too: the case's name is known to the model, though not told."""
+    run = train(own)
+    manifest = read_dataset(own).manifest
+    fresh = manifest.with_columns(
+        content=pl.format("new{}", "content"), family=pl.format("new{}", "family")
+    )
+    roles = is_seen(fresh, read_model_card(run / "model").seen)
+    trained = pl.concat([side_of(own, side)["case"] for side in ("train", "validation")])
+    assert roles.to_list() == manifest["case"].is_in(trained.to_list()).to_list()
+    assert not is_seen(fresh.with_columns(case=None), read_model_card(run / "model").seen).any()
+    assert not any(case in (run / "model/model.json").read_text() for case in trained.unique())
+
+
+def test_cases_are_forgotten_where_a_training_case_is_unknown(own, train):
+    """A training cell of nobody known may be of one of the test's people."""
+    one = side_of(own, "train")["cell_id"][0]
+    unknown = pl.when(pl.col("cell_id") == one).then(None).otherwise(pl.col("case")).alias("case")
+    change_table(own / "manifest.parquet", tables.MANIFEST, unknown)
+    predictions = tables.read_table(train(own) / "predictions.parquet", tables.PREDICTIONS)
+    assert predictions["case"].null_count() == predictions.height

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,9 @@ from tests.training.folders import state_of
 import leukoscope
 from leukoscope import LeukocyteClassifier
 from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.intake.arrays import dataset_of_arrays
 from leukoscope.intake.decode import decode
-from leukoscope.records.dataset import read_dataset
+from leukoscope.records.dataset import Dataset, read_dataset, read_split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLAN = {"model": "test_resnet", "size_px": 32, "updates": 6, "device": "cpu", "seed": 2}
@@ -64,7 +66,7 @@ def test_a_fit_on_a_dataset_is_the_training_of_the_command(on_dataset, cells, tm
     manifest = read_dataset(cells).manifest
     rows = manifest.with_row_index().join(stated, on="cell_id", how="semi").sort("cell_id")
     mine = on_dataset.predict_proba(cells)[rows["index"].to_numpy()]
-    theirs = stated.select(f"p_{name}" for name in on_dataset.classes_).to_numpy()
+    theirs = stated.select(f"p_{name}" for name in on_dataset.card_.categories).to_numpy()
     np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
@@ -85,9 +87,9 @@ def test_it_keeps_scikit_learns_manners(on_arrays, arrays):
     assert is_classifier(fresh)
     with pytest.raises(NotFittedError):
         fresh.predict(arrays[0])
-    pictures, labels, _ = arrays
-    share = (on_arrays.predict(pictures) == labels).mean()
-    assert on_arrays.score(pictures, labels) == pytest.approx(share)
+    turned, labels = arrays[0][:, ::-1], arrays[1]
+    share = (on_arrays.predict(turned) == labels).mean()
+    assert on_arrays.score(turned, labels) == pytest.approx(share)
 
 
 def test_fitting_leaves_the_dataset_and_the_arrays_as_they_are(cells, arrays, tmp_path):
@@ -151,3 +153,98 @@ def test_one_category_or_one_picture_of_a_category_is_refused(arrays):
     few = one | (np.cumsum(labels == "segmented") == 1) & (labels == "segmented")
     with pytest.raises(DataError, match="segmented"):
         LeukocyteClassifier(**PLAN).fit(pictures[few], labels[few])
+
+
+def part(cells, split):
+    """Give the cells of one side of the split as a dataset."""
+    whole = read_dataset(cells)
+    divided = read_split(whole, "splits", 0, 0)
+    return Dataset(whole.folder, whole.card, divided.filter(pl.col("split") == split).drop("split"))
+
+
+def test_the_test_cells_of_a_dataset_are_scored(on_dataset, cells):
+    """Without labels: the dataset knows them."""
+    test = part(cells, "test")
+    share = (on_dataset.predict(test) == test.manifest["category"].to_numpy()).mean()
+    assert on_dataset.score(test) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_cells_the_model_has_seen_are_not_scored(on_dataset, cells, split):
+    """Neither as a dataset nor as its path."""
+    with pytest.raises(DataError, match=r"the model was trained or chosen on.* Nothing was scored"):
+        on_dataset.score(part(cells, split))
+    with pytest.raises(DataError, match=r"the model was trained or chosen on.* Nothing was scored"):
+        on_dataset.score(str(cells))
+
+
+def test_pictures_the_model_has_seen_are_not_scored(on_dataset, on_arrays, arrays):
+    """One is enough, wherever it stands and however the model came to see it."""
+    pictures, labels, _ = arrays
+    new = pictures[:, ::-1].copy()
+    new[7] = pictures[7]
+    with pytest.raises(DataError, match="on 1 of 120 pictures, the first at 7"):
+        on_arrays.score(new, labels)
+    with pytest.raises(DataError, match="trained or chosen on"):
+        on_dataset.score(pictures, labels)
+
+
+def test_scoring_needs_the_labels_of_arrays_and_only_those(on_dataset, on_arrays, arrays, cells):
+    """As fitting does; as many labels as pictures."""
+    new = arrays[0][:, ::-1]
+    with pytest.raises(UsageError, match="need their categories"):
+        on_arrays.score(new)
+    with pytest.raises(UsageError, match="knows its categories"):
+        on_dataset.score(part(cells, "test"), arrays[1])
+    with pytest.raises(DataError, match="120 pictures need 120 labels, not 119"):
+        on_arrays.score(new, arrays[1][:-1])
+
+
+def test_a_dataset_that_is_not_its_folders_is_not_fitted(cells):
+    """A filter in memory would not be heard, so it is refused; so is another card."""
+    whole = read_dataset(cells)
+    wrong = (
+        part(cells, "train"),
+        replace(whole, manifest=whole.manifest.with_columns(case=pl.lit("one"))),
+        replace(whole, card=whole.card.model_copy(update={"name": "other"})),
+    )
+    for dataset in wrong:
+        with pytest.raises(DataError, match=r"is not the one in .* Nothing was trained"):
+            LeukocyteClassifier(**PLAN).fit(dataset)
+
+
+def test_classes_have_the_type_of_the_labels(on_arrays, arrays):
+    """Numbers in, numbers out: predictions, classes and score; the network is the same."""
+    pictures, labels, cases = arrays
+    numbers = np.unique(labels, return_inverse=True)[1] * 5
+    fitted = LeukocyteClassifier(**PLAN).fit(pictures, numbers, cases=cases)
+    assert fitted.classes_.dtype == numbers.dtype
+    assert sorted(fitted.classes_) == [0, 5, 10, 15]
+    assert fitted.classes_.astype(str).tolist() == list(fitted.card_.categories)
+    turned = pictures[:, ::-1]
+    called = fitted.predict(turned)
+    assert called.dtype == numbers.dtype
+    assert fitted.score(turned, numbers) == pytest.approx((called == numbers).mean())
+    assert fitted.score(turned, list(called)) == 1.0
+
+
+@pytest.mark.parametrize("nothing", [None, "", float("nan")])
+def test_a_picture_without_a_category_is_refused(arrays, nothing):
+    """It is no category of its own."""
+    pictures, labels, _ = arrays
+    holey = labels.astype(object)
+    holey[[3, 5]] = nothing
+    with pytest.raises(DataError, match="2 of 120 pictures have no category, the first at 3"):
+        LeukocyteClassifier(**PLAN).fit(pictures, holey)
+
+
+@pytest.mark.parametrize("nothing", [None, "", float("nan")])
+def test_an_unknown_case_is_no_person(arrays, nothing, tmp_path):
+    """A picture without a case has none; the others keep theirs."""
+    pictures, labels, cases = arrays
+    holey = cases.astype(object)
+    holey[::2] = nothing
+    folder = dataset_of_arrays(pictures, labels, list(holey), out=tmp_path / "cells", seed=0)
+    found = read_dataset(folder).manifest["case"].to_list()
+    assert found[::2] == [None] * 60
+    assert found[1::2] == cases[1::2].tolist()

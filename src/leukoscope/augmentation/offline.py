@@ -1,6 +1,5 @@
 """Augmentation written to disk: a new dataset whose training cells have derived copies."""
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset, open_pictures, write_dataset
 
 _CHUNK = 256
+_MAX_FACTOR = 100
 
 
 def augment_offline(
@@ -44,7 +44,7 @@ def augment_offline(
     out : Path
         The dataset folder to make.
     factor : float
-        Size of the training part afterwards, in times the originals; at least 1.
+        Size of the training part afterwards, in times the originals; 1 to 100.
     seed : int
         Seed of the draws.
 
@@ -56,10 +56,11 @@ def augment_offline(
     Raises
     ------
     UsageError
-        If the factor is below 1 or the recipe does nothing.
+        If the factor is not from 1 to 100 or the recipe does nothing.
     DataError
         If the dataset holds derived cells already.
     """
+    out = Path(out)
     _check(divided, recipe, factor)
     plan = _plan(divided.filter(pl.col("split") == "train"), factor, seed)
 
@@ -86,10 +87,10 @@ def augment_offline(
 
 
 def _check(divided: pl.DataFrame, recipe: AugmentationRecipe, factor: float) -> None:
-    if not 1 <= factor < math.inf:
+    if not 1 <= factor <= _MAX_FACTOR:
         raise UsageError(
-            f"--factor is {factor:g}; it should be at least 1, which keeps the originals alone. "
-            "Nothing was written."
+            f"--factor is {factor:g}; it should be at least 1, which keeps the originals alone, "
+            f"and at most {_MAX_FACTOR}. Nothing was written."
         )
     if not recipe.steps:
         raise UsageError(f"The recipe {recipe.name!r} has no steps: there is nothing to write.")

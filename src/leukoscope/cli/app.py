@@ -3,15 +3,29 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
-from cyclopts import App
+from cyclopts import App, ArgumentCollection
 
 from leukoscope.cli.progress import showing_progress
-from leukoscope.foundation.errors import LeukoscopeError
+from leukoscope.foundation.errors import LeukoscopeError, UsageError
 from leukoscope.verbs import SUMMARIES
 
 _INTERRUPTED = 130
+
+
+def _refuse_fractions(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse 1.5 where a whole number is asked; cyclopts would round it without a word."""
+    for argument in arguments:
+        kinds = set(get_args(argument.hint) or [argument.hint]) - {NoneType}
+        for token in argument.tokens if kinds == {int} else ():
+            if "." in token.value:
+                raise UsageError(
+                    f"{token.keyword or argument.name} is {token.value}; it should be a whole "
+                    "number. Nothing was done."
+                )
+
 
 app = App(
     name="leukoscope",
@@ -22,6 +36,9 @@ app = App(
     ),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
+    config=_refuse_fractions,
+    # Text is wrapped anew; a word that looks like markup stands in double backticks.
+    help_format="restructuredtext",
 )
 for _verb, _summary in SUMMARIES.items():
     # Named as text, so that help imports none of them.
@@ -41,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str], *, as_json: bool) -> int:
     try:
         with showing_progress():
+            _describe(words)
             result = app(words)
     except LeukoscopeError as error:
         print(f"leukoscope: {error}", file=sys.stderr)
@@ -58,6 +76,14 @@ def _run(words: list[str], *, as_json: bool) -> int:
         print(f"leukoscope: {error}. Nothing half-written was kept.", file=sys.stderr)
         return 4
     return _answer(result, as_json=as_json)
+
+
+def _describe(words: Sequence[str]) -> None:
+    """Let the help of the one verb that is asked for show its docstring whole."""
+    verb = next((word for word in words if word in SUMMARIES), None)
+    if verb is not None and {"--help", "-h"} & set(words):
+        # Cyclopts falls back to the docstring, which it has to import the verb for.
+        app[verb].help = None
 
 
 def _answer(result: Any, *, as_json: bool) -> int:

@@ -19,17 +19,24 @@ _PLAIN_EVERY_S = 30.0
 
 @contextlib.contextmanager
 def showing_progress() -> Iterator[None]:
-    """Show what rooms tell inside the block: bars on a terminal, a line now and then elsewhere."""
+    """Show what rooms tell inside the block: bars on a terminal, a line now and then elsewhere.
+
+    Notes are lines of their own.
+    """
     if not sys.stderr.isatty():
-        with progress.listening(_PlainLines()):
+        with progress.listening(_PlainLines()), progress.noting(_print_note):
             yield
         return
     bars = _Bars()
     try:
-        with progress.listening(bars):
+        with progress.listening(bars), progress.noting(bars.note):
             yield
     finally:
         bars.stop()
+
+
+def _print_note(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 class _PlainLines:
@@ -64,6 +71,13 @@ class _Bars:
         if done == 0:
             display.reset(self._tasks[stage], total=total)
         display.update(self._tasks[stage], completed=done, total=total)
+
+    def note(self, sentence: str) -> None:
+        if self._display is None:
+            _print_note(sentence)
+        else:
+            # Above the bars, whole: a category may be called "[b]".
+            self._display.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self._display is not None:

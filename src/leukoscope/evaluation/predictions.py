@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,11 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.records import categories, groups
 from leukoscope.stats.scores import grouped_confusion, merge
 
-VIEWS = ("strict", "merged")
+_ROUNDING = 1e-6
+"""How far outside [0, 1] a stored probability may lie."""
+
+_SUM_ROUNDING = 1e-3
+"""How far from 1 the probabilities of a cell may add up: a table may hold few decimals."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,13 @@ class Scored:
         return Scored(names, matrices, self.unit, self.n_cells, self.n_families, self.n_cases)
 
 
+def views_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Name the views of categories: merged only if merging renames one and leaves two or more."""
+    merged = categories.merged(names)
+    says_more = set(merged) != set(names) and len(set(merged)) > 1
+    return ("strict", "merged") if says_more else ("strict",)
+
+
 def prepare(predictions: pl.DataFrame) -> Scored:
     """Count labelled predictions by group.
 
@@ -53,13 +65,15 @@ def prepare(predictions: pl.DataFrame) -> Scored:
     -------
     Scored
         Finer true labels are read as the model's categories where its answers allow.
+        Of labels alone, the answers are the words called; a true category that is
+        never called is read as its parent where that is called, else it stays itself.
 
     Raises
     ------
     DataError
         If a cell has no true category, or one that no answer of the model covers; if it
-        is called by a word the model has no probability for; if it stands in the table
-        twice.
+        is called by a word the model has no probability for; if its probabilities are
+        none; if it stands in the table twice.
     """
     table = in_order(predictions)
     known = _answers(table)
@@ -97,18 +111,21 @@ def prepare_together(arms: Sequence[pl.DataFrame]) -> list[Scored]:
     tables = [in_order(one) for one in arms]
     first = tables[0].select("cell_id", "category", "case", "family")
     for other in tables[1:]:
-        if not first.equals(other.select(first.columns)):
-            raise DataError(
-                "Predictions to be compared are not of the same cells with the same labels: "
-                f"{first.height} cells against {other.height}. Nothing was compared."
-            )
+        _refuse_other_cells(first, other.select(first.columns))
     scored = [prepare(one) for one in tables]
     names = categories.ordered([name for one in scored for name in one.names])
     return [_widened(one, names) for one in scored]
 
 
 def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
-    """Sort predictions by cell and fill missing families. Raises DataError if unlabelled."""
+    """Sort predictions by cell and fill missing families.
+
+    Raises
+    ------
+    DataError
+        If a cell is unlabelled, named twice, was seen in training, or has probabilities
+        that are missing, outside [0, 1], or do not add up to 1.
+    """
     if predictions.is_empty():
         raise DataError("The predictions hold no cell. Nothing was scored.")
     unlabelled = predictions["category"].null_count()
@@ -123,6 +140,7 @@ def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
             "scored. Give the predictions of one run at a time."
         )
     _refuse_seen(predictions)
+    _refuse_odd_probabilities(predictions)
     return predictions.with_columns(family=pl.col("family").fill_null(pl.col("cell_id"))).sort(
         "cell_id"
     )
@@ -139,6 +157,44 @@ def _refuse_seen(predictions: pl.DataFrame) -> None:
         )
 
 
+def _refuse_odd_probabilities(predictions: pl.DataFrame) -> None:
+    stated = [name for name in predictions.columns if name.startswith("p_")]
+    if not stated:
+        return
+    shares = predictions.select(stated).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    sums = shares.sum(axis=1)
+    # A comparison with NaN is false, so that what is missing is odd too.
+    usual = ((shares >= -_ROUNDING) & (shares <= 1 + _ROUNDING)).all(axis=1)
+    odd = np.flatnonzero(~(usual & (np.abs(sums - 1) <= _SUM_ROUNDING)))
+    if odd.size:
+        first = int(odd[0])
+        raise DataError(
+            f"The probabilities of cell {predictions['cell_id'][first]} are not of [0, 1] with the "
+            f"sum 1, and so are those of {odd.size} of {predictions.height} cells in all: they "
+            f"run from {shares[first].min():.6g} to {shares[first].max():.6g} and add up to "
+            f"{sums[first]:.6g} (nan: one is missing). Nothing was scored. Correct the columns "
+            "p_…, or leave them out to score the labels alone."
+        )
+
+
+def _refuse_other_cells(first: pl.DataFrame, other: pl.DataFrame) -> None:
+    if first.equals(other):
+        return
+    # Both are sorted by cell_id: the first row that differs holds the first cell that does.
+    pairs = zip_longest(first.iter_rows(named=True), other.iter_rows(named=True))
+    one, two = next((one, two) for one, two in pairs if one != two)
+    if one and two and one["cell_id"] == two["cell_id"]:
+        name = next(name for name in one if one[name] != two[name])
+        what = f"the {name} of cell {one['cell_id']} is {one[name]} in one, {two[name]} in another"
+    else:
+        lone = min(row["cell_id"] for row in (one, two) if row)
+        what = f"cell {lone} is in one of them only"
+    raise DataError(
+        f"Predictions to be compared are not of the same cells with the same labels: {what} "
+        f"({first.height} cells against {other.height}). Nothing was compared."
+    )
+
+
 def _refuse_unknown_calls(table: pl.DataFrame, known: Sequence[str]) -> None:
     odd = table.filter(~pl.col("predicted").is_in(list(known)))
     if odd.height:
@@ -150,7 +206,13 @@ def _refuse_unknown_calls(table: pl.DataFrame, known: Sequence[str]) -> None:
 
 def _answers(table: pl.DataFrame) -> list[str]:
     stated = [name.removeprefix("p_") for name in table.columns if name.startswith("p_")]
-    return stated or [*table["predicted"].unique(), *table["category"].unique()]
+    if stated:
+        return stated
+    called = table["predicted"].unique().sort().to_list()
+    truth = table["category"].unique().sort().to_list()
+    return called + [
+        name for name in truth if name not in called and categories.PARENTS.get(name) not in called
+    ]
 
 
 def _widened(one: Scored, names: tuple[str, ...]) -> Scored:

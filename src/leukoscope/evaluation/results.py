@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leukoscope.evaluation.predictions import VIEWS, Scored, prepare, prepare_together
+from leukoscope.evaluation.predictions import Scored, prepare, prepare_together, views_of
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
-from leukoscope.stats.intervals import Interval, design_effect, grouped_intervals, widen
+from leukoscope.stats.intervals import (
+    ASSUMED_ICC,
+    Interval,
+    design_effect,
+    grouped_intervals,
+    widen,
+)
 from leukoscope.stats.paired import holm, paired_difference
 from leukoscope.stats.replicated import replicated_intervals
 from leukoscope.stats.scores import SCALAR_METRICS, scores
 
-ASSUMED_ICC = 0.05
 ASSUMED_CELLS_PER_CASE = 50
 AS_IF_CASES = (
     f"as if {ASSUMED_CELLS_PER_CASE} cells a person at an intraclass correlation of {ASSUMED_ICC}"
@@ -50,7 +55,7 @@ def write_evaluation(folder: Path, found: Evaluation) -> None:
 
 
 def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
-    """Score one run's predictions, strict and with neutrophils merged.
+    """Score one run's predictions, strict and, where that says more, with neutrophils merged.
 
     Parameters
     ----------
@@ -62,7 +67,8 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         A results table. Where no case is known, each interval of accuracy, balanced
         accuracy and macro-F has a second row as wide as it would be with 50 cells a
-        person at an intraclass correlation of .05.
+        person at an intraclass correlation of .05. The merged view is left out where
+        merging changes nothing, or leaves one category.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
     """
     scored = prepare(predictions)
     rows: list[dict[str, Any]] = []
-    for view in VIEWS:
+    for view in views_of(scored.names):
         seen = scored.view(view)
         intervals = grouped_intervals(seen.matrices)
         rows += _score_rows(seen, view, intervals)
@@ -83,7 +89,7 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
 def confusion_table(
     arms: Mapping[str | None, Sequence[pl.DataFrame]],
 ) -> pl.DataFrame:
-    """Count calls by true category, averaged over an arm's replicates, strict and merged.
+    """Count calls by true category, averaged over an arm's replicates, in each view.
 
     Parameters
     ----------
@@ -93,12 +99,14 @@ def confusion_table(
     Returns
     -------
     polars.DataFrame
-        A confusion table.
+        A confusion table. The merged view is left out where merging changes nothing, or
+        leaves one category of those of all arms.
     """
     rows = []
-    for arm, replicates in arms.items():
-        together = prepare_together(replicates)
-        for view in VIEWS:
+    counted = {arm: prepare_together(replicates) for arm, replicates in arms.items()}
+    views = views_of([name for together in counted.values() for name in together[0].names])
+    for arm, together in counted.items():
+        for view in views:
             seen = [one.view(view) for one in together]
             mean = np.mean([one.matrices.sum(axis=0) for one in seen], axis=0)
             for truth, counts in zip(seen[0].names, mean, strict=True):
@@ -132,7 +140,7 @@ def study_table(
     -------
     polars.DataFrame
         A results table: each arm's mean over replicates, each replicate's values, and
-        the paired differences.
+        the paired differences; the merged view as in :func:`score_table`.
 
     Raises
     ------
@@ -146,7 +154,7 @@ def study_table(
         )
     flat = prepare_together([arms[arm][r] for arm in arms for r in shared])
     rows: list[dict[str, Any]] = []
-    for view in VIEWS:
+    for view in views_of(flat[0].names):
         seen = [one.view(view) for one in flat]
         stacks = {
             arm: np.stack([one.matrices for one in seen[i * len(shared) : (i + 1) * len(shared)]])

@@ -36,6 +36,9 @@ _DISK_ERRORS = {
     errno.EEXIST,
     errno.ENOTEMPTY,
 }
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+MAX_FILE_MB = 200
+"""Larger files of a collection are not read: no picture of one cell comes near."""
 # What zipfile lets out for a missing, broken or encrypted member, or a method it lacks.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -158,6 +161,7 @@ def build_folder(path: Path, build: Callable[[Path], None]) -> Path:
 
 def refuse_existing(path: Path) -> None:
     """Raise UsageError if anything but an empty folder stands at *path*."""
+    path = Path(path)
     if path.is_dir() and not path.is_symlink():
         if any(path.iterdir()):
             raise UsageError(
@@ -185,6 +189,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         If the place cannot be written, or another process holds the lock and
         *wait* is false.
     """
+    path = Path(path)
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -240,18 +245,32 @@ def open_collection(root: Path) -> Callable[[str], bytes]:
     Raises
     ------
     DataError
-        If the zip is not whole; by ``read`` if the file is missing or broken.
+        If the zip is not whole; by ``read`` if the file is missing, broken or larger than
+        200 MB.
     """
+    root = Path(root)
     archive = open_zip(root) if root.is_file() else None
 
     def read(name: str) -> bytes:
         try:
-            return (root / name).read_bytes() if archive is None else archive.read(name)
+            if archive is None:
+                _refuse_large((root / name).stat().st_size, name, root)
+                return (root / name).read_bytes()
+            _refuse_large(archive.getinfo(name).file_size, name, root)
+            return archive.read(name)
         except _ZIP_ERRORS as error:
             reason = getattr(error, "strerror", None) or str(error).strip("'\"") or "cut short"
             raise DataError(f"{name} of {root} cannot be read ({reason}).") from None
 
     return read
+
+
+def _refuse_large(n_bytes: int, name: str, root: Path) -> None:
+    if n_bytes > MAX_FILE_MB * 1_000_000:
+        raise DataError(
+            f"{name} of {root} is larger than {MAX_FILE_MB} MB ({n_bytes / 1e6:.0f} MB); it was "
+            "not read. Cut it into single cells, or move it away."
+        )
 
 
 def _flush(path: Path) -> None:
@@ -275,8 +294,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
+        advice = "Free space or choose" if error.errno in _FULL else "Choose"
         raise RunError(
             f"{path} could not be written: {error.strerror or error}. "
-            "What stood there before is untouched. Free space or choose another place, "
+            f"What stood there before is untouched. {advice} another place, "
             "then give the same command again."
         ) from error

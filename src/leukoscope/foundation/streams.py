@@ -10,6 +10,8 @@ from operator import index
 
 import numpy as np
 
+from leukoscope.foundation.errors import UsageError
+
 
 def key(seed: int, *names: str | int) -> int:
     """Hash a seed and names to an integer below 2**128.
@@ -47,6 +49,18 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
         A Philox generator at its start. Two calls give two equal streams.
     """
     return np.random.Generator(np.random.Philox(key=key(seed, *names)))
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed. Raises UsageError unless it is a whole number of at least 0."""
+    try:
+        is_seed = index(seed) >= 0
+    except TypeError:
+        is_seed = False
+    if not is_seed:
+        raise UsageError(
+            f"--seed is {seed}; it should be a whole number of at least 0. Nothing was written."
+        )
 
 
 def _spell(part: str | int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,8 @@ def check_pictures(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def dataset_of_arrays(
     pictures: npt.NDArray[np.uint8],
-    labels: Sequence[str],
-    cases: Sequence[str] | None,
+    labels: Sequence[Any],
+    cases: Sequence[Any] | None,
     *,
     out: Path,
     seed: int,
@@ -39,10 +40,10 @@ def dataset_of_arrays(
     ----------
     pictures : numpy.ndarray of uint8, shape (n, h, w, 3)
         RGB.
-    labels : sequence of str, length n
+    labels : sequence of str or int, length n
         Their categories.
-    cases : sequence of str, length n, or None
-        Their persons or slides.
+    cases : sequence of str or int, length n, or None
+        Their persons or slides; None, NaN or an empty text where it is not known.
     out : Path
         The dataset folder to make.
     seed : int
@@ -56,12 +57,18 @@ def dataset_of_arrays(
     Raises
     ------
     DataError
-        If shapes or lengths do not fit, or a category has fewer than two groups.
+        If shapes or lengths do not fit, a picture has no category, or a category has fewer
+        than two groups.
     """
     check_pictures(pictures)
     n = len(pictures)
     if len(labels) != n or (cases is not None and len(cases) != n):
         raise DataError(f"{n} pictures need {n} labels and cases, or no cases. Nothing was done.")
+    if unlabelled := [i for i, label in enumerate(labels) if _is_unknown(label)]:
+        raise DataError(
+            f"{len(unlabelled)} of {n} pictures have no category, the first at {unlabelled[0]}. "
+            "Nothing was done. Leave them out."
+        )
     names = [str(label) for label in labels]
 
     def build(folder: Path) -> None:
@@ -77,7 +84,7 @@ def dataset_of_arrays(
                     "content": content_of(pixels),
                     "category": names[i],
                     "original_label": names[i],
-                    "case": None if cases is None else str(cases[i]),
+                    "case": None if cases is None or _is_unknown(cases[i]) else str(cases[i]),
                     "source": "array",
                     "width_px": pixels.shape[1],
                     "height_px": pixels.shape[0],
@@ -97,3 +104,10 @@ def dataset_of_arrays(
         tables.write_table(folder / "splits.parquet", splits, tables.SPLITS)
 
     return files.build_folder(out, build)
+
+
+def _is_unknown(value: Any) -> bool:
+    """Tell whether a label or case is none: None, an empty text or NaN."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    return value is None or (isinstance(value, str) and not value)

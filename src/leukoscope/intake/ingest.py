@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from leukoscope.foundation import files
+from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import content_of, decode, encode_png
 from leukoscope.intake.phantom import PhantomCell, PhantomRecipe, cells
 from leukoscope.intake.sources import Listed, Listing
 from leukoscope.records import categories, tables
-from leukoscope.records.dataset import DatasetCard, write_dataset
+from leukoscope.records.dataset import DatasetCard, read_dataset, write_dataset
 
 _SHOWN_FAULTS = 10
+_SHOWN_FINDINGS = 3
 
 
 def ingest_listing(
@@ -61,7 +62,10 @@ def ingest_listing(
         merges={label: name for label, name in sorted(merges.items()) if label != name},
         left_out=dict(listing.left_out),
     )
-    return files.build_folder(out, lambda folder: write_folder(folder, card, rows))
+    files.build_folder(out, lambda folder: write_folder(folder, card, rows))
+    _note_cells(out)
+    _note_left_out(listing)
+    return Path(out)
 
 
 def ingest_phantom(recipe: PhantomRecipe, *, out: Path) -> Path:
@@ -82,7 +86,11 @@ def ingest_phantom(recipe: PhantomRecipe, *, out: Path) -> Path:
     files.refuse_existing(out)
 
     def build(folder: Path) -> None:
-        rows = [_phantom_row(folder, cell) for cell in cells(recipe)]
+        n_cells = recipe.n_cases * recipe.cells_per_case
+        rows = []
+        for cell in cells(recipe):
+            rows.append(_phantom_row(folder, cell, recipe.um_per_px))
+            progress.tell("drawing", len(rows), n_cells)
         card = DatasetCard(
             name=recipe.name,
             source="phantom",
@@ -93,7 +101,9 @@ def ingest_phantom(recipe: PhantomRecipe, *, out: Path) -> Path:
         )
         write_folder(folder, card, rows)
 
-    return files.build_folder(out, build)
+    files.build_folder(out, build)
+    _note_cells(out)
+    return Path(out)
 
 
 def write_folder(folder: Path, card: DatasetCard, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -103,7 +113,9 @@ def write_folder(folder: Path, card: DatasetCard, rows: Iterable[Mapping[str, An
     # Equal pixels are one family: the content's own hash names it.
     manifest = manifest.with_columns(family=pl.col("content").str.head(16))
     written = write_dataset(folder, card, manifest).manifest
-    tables.write_table(folder / "findings.parquet", repeated_contents(written), tables.FINDINGS)
+    for ending in ("parquet", "csv"):
+        path = folder / f"findings.{ending}"
+        tables.write_table(path, repeated_contents(written), tables.FINDINGS)
 
 
 def repeated_contents(manifest: pl.DataFrame) -> pl.DataFrame:
@@ -161,11 +173,65 @@ def _decode_all(
         }
 
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(row, pictures))
+        found = []
+        for item in pool.map(row, pictures):
+            found.append(item)
+            progress.tell("reading", len(found), len(pictures))
     faults = [item for item in found if isinstance(item, DataError)]
     if faults:
         raise _faulty(faults, len(found))
     return [item for item in found if not isinstance(item, DataError)]
+
+
+def _note_cells(out: Path) -> None:
+    """Tell how many cells were taken in, and which of them repeat."""
+    known = read_dataset(out)
+    n_cases = known.manifest["case"].drop_nulls().n_unique()
+    progress.note(
+        f"{known.manifest.height} cells of {len(known.card.categories)} categories, "
+        + (f"{n_cases} cases." if n_cases else "no case known.")
+    )
+    findings = tables.read_table(known.folder / "findings.parquet", tables.FINDINGS)
+    if findings.is_empty():
+        return
+    told = f"{_counted(findings.height, 'picture repeats', 'pictures repeat')} another"
+    crossing = findings.filter(pl.col("check") == "content-two-categories")
+    if crossing.height:
+        pairs = [
+            f"{one} and {other}"
+            for one, other in crossing.select("cell_id", "other_cell_id")
+            .head(_SHOWN_FINDINGS)
+            .rows()
+        ]
+        told += (
+            f"; {_counted(crossing.height, 'of them is', 'of them are')} filed under two "
+            f"categories: {_first_of(pairs, crossing.height)}"
+        )
+    progress.note(f"{told}; see {known.folder / 'findings.csv'}.")
+
+
+def _note_left_out(listing: Listing) -> None:
+    """Tell what the collection holds that the dataset does not."""
+    if listing.left_out:
+        counts = ", ".join(f"{label} {n}" for label, n in listing.left_out.items())
+        progress.note(f"The category map leaves out (label, pictures): {counts}.")
+    n_files = len(listing.passed_over)
+    if n_files:
+        names = _first_of(listing.passed_over[:_SHOWN_FINDINGS], n_files)
+        progress.note(
+            f"{_counted(n_files, 'file is no picture and was', 'files are no pictures and were')} "
+            f"passed over: {names}."
+        )
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+def _first_of(names: Sequence[str], n_all: int) -> str:
+    # A name may hold anything, even line breaks; a note is one line.
+    shown = ", ".join(" ".join(name.split()) for name in names)
+    return shown + (f" and {n_all - len(names)} more" if n_all > len(names) else "")
 
 
 def _faulty(faults: Sequence[DataError], n_pictures: int) -> DataError:
@@ -178,7 +244,7 @@ def _faulty(faults: Sequence[DataError], n_pictures: int) -> DataError:
     )
 
 
-def _phantom_row(folder: Path, cell: PhantomCell) -> dict[str, Any]:
+def _phantom_row(folder: Path, cell: PhantomCell, um_per_px: float) -> dict[str, Any]:
     name = f"{cell.category}/{cell.case}-{cell.index:04d}.png"
     picture, mask = folder / "images" / name, folder / "masks" / name
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -198,6 +264,7 @@ def _phantom_row(folder: Path, cell: PhantomCell) -> dict[str, Any]:
         "width_px": width,
         "height_px": height,
         "box_px": list(cell.box_px),
+        "um_per_px": um_per_px,
         "mask_path": f"masks/{name}",
         "exif_orientation": 1,
     }

@@ -9,7 +9,7 @@ import stat
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from leukoscope.foundation import files
@@ -23,7 +23,28 @@ PBC_CITATION = (
     "microscopic peripheral blood cell images for development of automatic recognition systems. "
     "Data in Brief 30:105474."
 )
-_MAX_MEMBER_MB = 200
+# What systems leave behind in folders.
+_DEBRIS = ("thumbs.db", "desktop.ini")
+# What stands beside pictures and is none. A file of any other ending may be a picture.
+_PAPERS = (
+    *(
+        ".csv",
+        ".csv.gz",
+        ".db",
+        ".doc",
+        ".docx",
+        ".htm",
+        ".html",
+        ".ini",
+        ".json",
+        ".log",
+        ".md",
+        ".pdf",
+    ),
+    *(".rst", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml"),
+)
+_BARE_PAPERS = ("readme", "license", "licence", "citation", "changelog", "notice")
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,9 @@ class Listing:
     licence: str | None = None
     citation: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    """Label → number of pictures the category map leaves out."""
+    passed_over: tuple[str, ...] = ()
+    """Files that plainly are no pictures: tables, texts, papers."""
 
 
 def list_folder(root: Path, category_map: str | None) -> Listing:
@@ -62,17 +86,19 @@ def list_folder(root: Path, category_map: str | None) -> Listing:
     Raises
     ------
     DataError
-        If there is no picture, a picture lies outside any folder, or only one
-        category is left.
+        If there is no picture, a picture lies outside any folder, only one category is
+        left, or a file may be a picture of a kind that is not taken.
     """
     mapping = categories.category_map(category_map) if category_map else None
-    wrapped = root.is_file() and all(path.startswith(f"{root.stem}/") for path in _pictures(root))
+    pictures, passed_over = _pictures(root)
+    wrapped = root.is_file() and all(path.startswith(f"{root.stem}/") for path in pictures)
 
     def label_of(path: str) -> str | None:
         folders = PurePosixPath(path).parts[int(wrapped) : -1]
         return folders[0] if folders else None
 
-    return _listing(root, label_of, mapping)
+    found = _listing(root, pictures, label_of, mapping)
+    return replace(found, passed_over=passed_over)
 
 
 def list_pbc(root: Path, category_map: str | None) -> Listing:
@@ -88,11 +114,13 @@ def list_pbc(root: Path, category_map: str | None) -> Listing:
     Raises
     ------
     DataError
-        If there is no picture, a prefix is unknown, or only one category is left.
+        If there is no picture, a prefix is unknown, only one category is left, or a file
+        may be a picture of a kind that is not taken.
     """
     mapping = categories.category_map(category_map or "pbc13")
-    found = _listing(root, _pbc_prefix, mapping)
-    return Listing(found.pictures, PBC_LICENCE, PBC_CITATION, found.left_out)
+    pictures, passed_over = _pictures(root)
+    found = _listing(root, pictures, _pbc_prefix, mapping)
+    return replace(found, licence=PBC_LICENCE, citation=PBC_CITATION, passed_over=passed_over)
 
 
 def with_cases(listing: Listing, case_from: str) -> Listing:
@@ -130,13 +158,15 @@ def with_cases(listing: Listing, case_from: str) -> Listing:
         Listed(p.path, p.category, p.original_label, c or None)
         for p, c in zip(listing.pictures, cases, strict=True)
     )
-    return Listing(pictures, listing.licence, listing.citation, listing.left_out)
+    return replace(listing, pictures=pictures)
 
 
 def _listing(
-    root: Path, label_of: Callable[[str], str | None], mapping: Mapping[str, str] | None
+    root: Path,
+    paths: Sequence[str],
+    label_of: Callable[[str], str | None],
+    mapping: Mapping[str, str] | None,
 ) -> Listing:
-    paths = _pictures(root)
     if not paths:
         raise DataError(
             f"{root} holds no picture ({', '.join(SUFFIXES)}). Nothing was written. "
@@ -191,13 +221,15 @@ def _pbc_prefix(path: str) -> str | None:
     return name.split("_")[0].upper() if "_" in name else None
 
 
-def _pictures(root: Path) -> list[str]:
-    """List the pictures below a root by relative path, hidden ones left out, in a stable order."""
+def _pictures(root: Path) -> tuple[list[str], tuple[str, ...]]:
+    """List the pictures below a root, and what plainly is none, in a stable order."""
     if not root.exists():
         raise DataError(f"{root} does not exist. Nothing was written.")
     names = _names_in_folder(root) if root.is_dir() else _names_in_zip(root)
-    shown = [n for n in names if not any(p.startswith((".", "__MACOSX")) for p in n.split("/"))]
-    pictures = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
+    shown = sorted(name for name in names if not _is_hidden(name))
+    pictures = [name for name in shown if name.lower().endswith(SUFFIXES)]
+    papers = tuple(name for name in shown if _is_paper(name))
+    _refuse_strange(root, sorted({*shown} - {*pictures} - {*papers}))
     # Bytes of a name that are no text reach Python as lone surrogates.
     odd = [name for name in pictures if re.search("[\ud800-\udfff]", name)]
     if odd:
@@ -205,20 +237,50 @@ def _pictures(root: Path) -> list[str]:
             f"{root} holds {odd[0]!a}, whose name is not Unicode text. Nothing was written. "
             "Rename it."
         )
-    return pictures
+    return pictures, papers
+
+
+def _is_hidden(name: str) -> bool:
+    parts = name.split("/")
+    is_hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    return is_hidden or parts[-1].lower() in _DEBRIS
+
+
+def _is_paper(name: str) -> bool:
+    last = PurePosixPath(name.lower()).name
+    return last.endswith(_PAPERS) or last in _BARE_PAPERS
+
+
+def _refuse_strange(root: Path, names: Sequence[str]) -> None:
+    if names:
+        shown = ", ".join(ascii(name)[1:-1] for name in names[:_SHOWN])
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise DataError(
+            f"{root} holds what may be pictures but is not taken: {shown}{more}. "
+            f"Taken are {', '.join(SUFFIXES)}. Nothing was written. Convert or move them."
+        )
 
 
 def _names_in_folder(root: Path) -> list[str]:
     names = []
     for path in root.rglob("*"):
+        name = path.relative_to(root).as_posix()
+        if _is_hidden(name):
+            continue
         if path.is_symlink() and path.is_dir():
             # Followed, it may lead in a circle; passed over, its pictures would be lost unseen.
             raise DataError(
                 f"{path} is a link to a folder. Nothing was written. "
                 "Put the folder itself there, or remove the link."
             )
-        if path.is_file():
-            names.append(path.relative_to(root).as_posix())
+        if path.is_dir():
+            continue
+        if not path.is_file():
+            raise DataError(
+                f"{path} is no file that can be read: a link that leads nowhere, or a device. "
+                "Nothing was written. Put the file there, or remove the link."
+            )
+        names.append(name)
     return names
 
 
@@ -242,8 +304,8 @@ def _refuse_entry(path: Path, entry: zipfile.ZipInfo, n_times: int) -> None:
         reason = "encrypted"
     elif n_times > 1:
         reason = "named twice"
-    elif entry.file_size > _MAX_MEMBER_MB * 1_000_000:
-        reason = f"larger than {_MAX_MEMBER_MB} MB"
+    elif entry.file_size > files.MAX_FILE_MB * 1_000_000:
+        reason = f"larger than {files.MAX_FILE_MB} MB"
     if reason:
         raise DataError(f"{path} holds {entry.filename!r}, which is {reason}. Nothing was read.")
 

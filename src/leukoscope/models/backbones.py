@@ -12,6 +12,11 @@ from leukoscope.foundation.streams import key
 from leukoscope.models.torchvision_cure import make_importable
 from leukoscope.records.runs import Setting
 
+_NOT_SHAPE = (
+    *("pretrained", "checkpoint", "cache", "model_name", "num_classes", "in_chans"),
+    *("features_only", "out_indices", "scriptable", "exportable", "no_jit"),
+)
+
 
 def check_name(model: str) -> None:
     """Refuse a name timm does not know, with the nearest ones. Raises UsageError."""
@@ -51,6 +56,7 @@ def build(
         If the network refuses the arguments.
     """
     check_name(model)
+    _refuse_arguments(model, build_arguments)
     import timm
 
     arguments: dict[str, Any] = dict(build_arguments)
@@ -65,6 +71,20 @@ def build(
             ) from None
     assert isinstance(network, nn.Module)
     return network
+
+
+def _refuse_arguments(model: str, build_arguments: Mapping[str, Setting]) -> None:
+    """Keep to arguments that shape a network: others would load files or unmake its ends."""
+    odd = [
+        name
+        for name, value in build_arguments.items()
+        if name.startswith(_NOT_SHAPE) or (isinstance(value, str) and set(value) & set("/\\:"))
+    ]
+    if odd:
+        raise RecipeError(
+            f"{model} is not built with {', '.join(odd)}: build_arguments only shape a network. "
+            "Nothing was started. Starting weights are given by --weights."
+        )
 
 
 def check_size(network: nn.Module, model: str, size_px: int) -> None:

@@ -9,8 +9,7 @@ from leukoscope.intake.store import open_store
 from leukoscope.models.prediction import predict_logits, probabilities
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset
-from leukoscope.records.groups import groups_of
-from leukoscope.records.runs import ModelCard
+from leukoscope.records.runs import ModelCard, is_seen
 
 
 def prediction_table(
@@ -71,10 +70,5 @@ def prediction_table(
 
 
 def _roles(manifest: pl.DataFrame, card: ModelCard) -> pl.Series:
-    table = pl.DataFrame(
-        {"group": groups_of(manifest), "seen": manifest["content"].is_in(list(card.seen_contents))}
-    )
-    in_seen_group = pl.col("seen").any().over("group")
-    return table.select(role=pl.when(in_seen_group).then(pl.lit("seen")).otherwise(pl.lit("new")))[
-        "role"
-    ]
+    seen = is_seen(manifest, card.seen)
+    return seen.replace_strict({True: "seen", False: "new"}, return_dtype=pl.String)

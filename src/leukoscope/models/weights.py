@@ -2,7 +2,7 @@
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -13,6 +13,7 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.records.runs import (
     Preprocessing,
+    SeenCells,
     Setting,
     WeightsOrigin,
     model_folder_of,
@@ -20,9 +21,12 @@ from leukoscope.records.runs import (
 )
 
 _LICENCE_NAMES = (
-    r"(?i)\bCC[ -]BY[ -](?:NC[ -])?(?:SA[ -]|ND[ -])?\d\.\d"
+    r"(?i)\bCC[ -]BY(?:[ -]NC)?(?:[ -]SA|[ -]ND)?(?:[ -]\d\.\d)?\b|\bCC0[ -]1\.0"
+    r"|\b[AL]?GPL-\d(?:\.\d)?(?:-only|-or-later)?"
     r"|\bApache-2\.0|\bMIT\b|\bBSD-[23]-Clause"
 )
+_LICENCE_LABEL = r"(?i)[\W_]*licen[cs]es?\b"
+_RESTRICTED_IN_WORDS = r"(?i)non-?commercial|no-?derivatives?"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class WeightsCard:
     build_arguments: dict[str, Setting]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    seen: SeenCells = field(default_factory=SeenCells)
+    """What the model they come from was trained or chosen on."""
 
 
 def read_card(weights: Path) -> WeightsCard:
@@ -148,7 +154,13 @@ def _from_folder(folder: Path) -> WeightsCard:
     origin = WeightsOrigin(name=name, sha256=files.digest_of(path), licence=licence)
     preprocessing: Preprocessing = card.preprocessing
     return WeightsCard(
-        path, origin, card.model, dict(card.build_arguments), preprocessing.mean, preprocessing.std
+        path,
+        origin,
+        card.model,
+        dict(card.build_arguments),
+        preprocessing.mean,
+        preprocessing.std,
+        card.seen,
     )
 
 
@@ -198,10 +210,32 @@ def _three(match: re.Match[str]) -> tuple[float, float, float]:
 
 
 def _licence(text: str) -> str:
-    """Find the strictest licence the card's licence line names, as a lower-case SPDX id."""
-    line = re.search(r"(?im)^.*\blicen[cs]e\b.*$", text)
-    words = line[0] if line else ""
-    found = re.findall(_LICENCE_NAMES, words)
-    names = [re.sub(r"[ ]", "-", name).lower() for name in found]
-    restricted = [name for name in names if "-nc-" in name or "-nd-" in name]
-    return (restricted or names or ["unknown"])[0]
+    """Find the strictest licence that the card's licence lines name, as a lower-case SPDX id."""
+    lines = _licence_lines(text)
+    found = [
+        (re.sub(" ", "-", name).lower(), bool(re.match(_LICENCE_LABEL, line)))
+        for line in lines
+        for name in re.findall(_LICENCE_NAMES, line)
+    ]
+    if not found:
+        return "unknown"
+    # The first of the largest: of licences equally strict, the one after a label.
+    name, _ = max(found, key=lambda one: (*_strictness(one[0]), one[1]))
+    in_words = any(re.search(_RESTRICTED_IN_WORDS, line) for line in lines)
+    return "unknown" if in_words and not _strictness(name)[0] else name
+
+
+def _licence_lines(text: str) -> list[str]:
+    """List the lines that speak of a licence; a heading takes the line below it along."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return [
+        f"{line} {below}" if re.fullmatch(_LICENCE_LABEL + r"[\W_]*", line) else line
+        for line, below in zip(lines, [*lines[1:], ""], strict=True)
+        if re.search("licen[cs]e", line, re.IGNORECASE)
+    ]
+
+
+def _strictness(name: str) -> tuple[int, bool]:
+    """Rank a licence: how many restrictions of use it has, then whether it is share-alike."""
+    words = re.split("[-]", name)
+    return sum(word in ("nc", "nd") for word in words), "sa" in words or "gpl" in name

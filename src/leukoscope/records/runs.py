@@ -1,14 +1,18 @@
 """Run folders and model folders: what a training leaves behind, and who may use it."""
 
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import polars as pl
 from pydantic import Field
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, LicenceError
+from leukoscope.records.groups import groups_of
 from leukoscope.records.recipes import Recipe
 
+Above0 = Annotated[float, Field(gt=0)]
 Setting = str | int | float | bool | None
 
 FREE_LICENCES = ("own", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "mit", "cc0-1.0", "cc-by-4.0")
@@ -22,9 +26,9 @@ class Preprocessing(Recipe):
     """Side of the square the picture's central square is resized to."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     """Subtracted from red, green, blue after division by 255."""
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[Above0, Above0, Above0] = (0.5, 0.5, 0.5)
     """What the difference is divided by."""
-    resizer: str = "pillow-bilinear-antialias"
+    resizer: Literal["pillow-bilinear-antialias"] = "pillow-bilinear-antialias"
     """The one resizer of the house, named so that a model cannot be fed by another."""
 
 
@@ -37,6 +41,17 @@ class WeightsOrigin(Recipe):
     """Digest of the file."""
     licence: str
     """Licence in SPDX form, lower case; ``unknown`` where the card names none."""
+
+
+class SeenCells(Recipe):
+    """Name the cells a model was trained or chosen on, so that none is taken for a new one."""
+
+    contents: tuple[str, ...] = ()
+    """Their pixel hashes."""
+    families: tuple[str, ...] = ()
+    """Their families."""
+    cases: tuple[str, ...] = ()
+    """Digests of the names of their cases, not the names."""
 
 
 class ModelCard(Recipe):
@@ -56,8 +71,53 @@ class ModelCard(Recipe):
     """Digest of the manifest it was trained on."""
     training_cells_digest: str
     """Digest of the sorted contents of its training and validation cells."""
-    seen_contents: tuple[str, ...] = Field(default=(), repr=False)
-    """Contents (pixel hashes) used in training or validation: none may be in its test."""
+    seen: SeenCells = Field(default=SeenCells(), repr=False)
+    """The cells of its training and validation, and of those of the model it started from."""
+
+
+def seen_of(manifest: pl.DataFrame, before: SeenCells | None = None) -> SeenCells:
+    """Name the cells of a manifest as seen, beside those seen *before*."""
+    before = before or SeenCells()
+    cases = [_case_digest(case) for case in manifest["case"].drop_nulls().unique()]
+    return SeenCells(
+        contents=tuple(sorted({*before.contents, *manifest["content"]})),
+        families=tuple(sorted({*before.families, *manifest["family"]})),
+        cases=tuple(sorted({*before.cases, *cases})),
+    )
+
+
+def is_seen(manifest: pl.DataFrame, seen: SeenCells) -> pl.Series:
+    """Tell of each cell of a manifest whether a model has seen it or what belongs to it.
+
+    Parameters
+    ----------
+    manifest : polars.DataFrame
+        Cells of any dataset.
+    seen : SeenCells
+        What a model was trained or chosen on.
+
+    Returns
+    -------
+    polars.Series of bool
+        True for a cell whose pixels, family or case was seen, and for all that stand in
+        one group with it. A case counts as seen if one of its name was: two datasets
+        may name two people alike, but that is for a person to say.
+    """
+    cases = {case: _case_digest(case) for case in manifest["case"].drop_nulls().unique()}
+    met = (
+        manifest["content"].is_in(list(seen.contents))
+        | manifest["family"].is_in(list(seen.families))
+        | manifest["case"]
+        .replace_strict(cases, default=None)
+        .is_in(list(seen.cases))
+        .fill_null(False)
+    )
+    table = pl.DataFrame({"group": groups_of(manifest), "met": met})
+    return table.select(seen=pl.col("met").any().over("group"))["seen"]
+
+
+def _case_digest(case: str) -> str:
+    return hashlib.sha256(f"case:{case}".encode()).hexdigest()[:16]
 
 
 def read_model_card(folder: Path) -> ModelCard:

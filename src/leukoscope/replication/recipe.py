@@ -54,6 +54,8 @@ class StudyRecipe(Recipe):
             raise ValueError("a study compares at least two arms")
         if self.training.patience is not None:
             raise ValueError("early stopping (patience) must be off inside a study")
+        if self.training.augmentation != AugmentationRecipe() or self.training.seed != 0:
+            raise ValueError("augmentation belongs to the arms, seed to the study, not to training")
         odd = [arm for arm in self.arms if not arm.replace("-", "").replace("_", "").isalnum()]
         if odd:
             raise ValueError(f"arm name {odd[0]!r} should be letters, digits, - and _")

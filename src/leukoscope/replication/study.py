@@ -16,9 +16,9 @@ from leukoscope.models.weights import WeightsCard
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split
 from leukoscope.records.recipes import write_recipe
-from leukoscope.records.runs import is_finished, read_done
+from leukoscope.records.runs import read_done
 from leukoscope.replication.recipe import StudyRecipe
-from leukoscope.training.run import train_run
+from leukoscope.training.run import split_digest, train_run
 
 _POOL_SHARE = 0.8
 """At most this share of the training pool is drawn: replicates must differ in their cells."""
@@ -69,16 +69,15 @@ def run_study(
     todo = [(r, arm) for r in range(recipe.replicates) for arm in recipe.arms]
     for done, (replicate, arm) in enumerate(todo):
         progress.tell("units", done, len(todo))
-        unit = unit_folder(out, arm, replicate)
-        if not is_finished(unit):
-            train_run(
-                dataset,
-                recipe.unit(arm, replicate),
-                weights=weights,
-                out=unit,
-                device=device,
-                run_id=f"{recipe.name}/{arm}/{replicate:02d}",
-            )
+        # A finished unit is left as it is, once it is known to be this very one.
+        train_run(
+            dataset,
+            recipe.unit(arm, replicate),
+            weights=weights,
+            out=unit_folder(out, arm, replicate),
+            device=device,
+            run_id=f"{recipe.name}/{arm}/{replicate:02d}",
+        )
     progress.tell("units", len(todo), len(todo))
     _check_starts(recipe, out)
     write_results(recipe, out)
@@ -110,7 +109,17 @@ def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe
     """Keep each replicate's draw below the whole pool, and say so in the stored recipe."""
     train = divided.filter((pl.col("split") == "train") & pl.col("origin").is_null())
     largest = int(train.height * _POOL_SHARE)
+    if largest < 2 * train["category"].n_unique():
+        raise DataError(
+            f"The training split holds {train.height} cells of {train['category'].n_unique()} "
+            "categories: too few to draw several trainings from. Nothing was started."
+        )
     wanted = recipe.training.train_cells or largest
+    if wanted > largest:
+        progress.note(
+            f"Each training draws {largest} of the {train.height} training cells, not {wanted}: "
+            "replicates must differ in their cells."
+        )
     training = recipe.training.model_copy(update={"train_cells": min(wanted, largest)})
     return recipe.model_copy(update={"training": training})
 
@@ -122,12 +131,14 @@ def _begin(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, out: Pa
         "source": dataset.card.source,
         "licence": dataset.card.licence,
         "citation": dataset.card.citation,
+        "split": recipe.training.split,
+        "split_digest": split_digest(dict(_by_side(divided))),
+        "recipe_id": recipe.recipe_id,
     }
     if (out / "study.yaml").is_file():
         stored = StudyRecipe.from_yaml(out / "study.yaml")
-        same_data = files.read_json(out / "dataset.json") == facts
-        if stored != recipe or not same_data:
-            what = "another recipe" if same_data else "another dataset"
+        what = "another recipe" if stored != recipe else "another dataset or split"
+        if stored != recipe or files.read_json(out / "dataset.json") != facts:
             raise UsageError(
                 f"{out} holds a study with {what}; it was left untouched. "
                 "Give --out a new name, or the options it was started with."
@@ -141,6 +152,10 @@ def _begin(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, out: Pa
         write_recipe(folder / "study.yaml", recipe)
 
     files.build_folder(out, build)
+
+
+def _by_side(divided: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    return [(str(side), part) for (side,), part in divided.group_by("split")]
 
 
 def _composition(divided: pl.DataFrame) -> pl.DataFrame:

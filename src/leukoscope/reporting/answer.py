@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from leukoscope.evaluation.results import ASSUMED_CELLS_PER_CASE
 from leukoscope.reporting import wording
 from leukoscope.reporting.contents import (
     Key,
@@ -12,14 +13,11 @@ from leukoscope.reporting.contents import (
     arm_order,
     index_scores,
 )
-from leukoscope.stats.intervals import design_effect
+from leukoscope.stats.intervals import ASSUMED_ICC, design_effect
 from leukoscope.stats.paired import Verdict, verdict
 
-ASSUMED_ICC = 0.05
-"""Intraclass correlation of one person's cells, assumed where no case is known."""
-
-ASSUMED_CELLS_PER_CASE = 50
-"""Cells of one person, assumed where no case is known."""
+LARGEST_P = 0.05
+"""Of several comparisons, one helps or harms only up to this p value, adjusted for their number."""
 
 FEWEST_REPLICATES = 5
 """A study of fewer replicates is called exploratory."""
@@ -36,7 +34,7 @@ class ArmAnswer:
     score : Score or None
         Its difference from the baseline; None while no pair of replicates is finished.
     verdict : str
-        One of four, of the primary metric against the margin.
+        One of four, of the primary metric against the margin; see :func:`verdict_of`.
     sentence : str
         The verdict with its uncertainty.
     allows : str
@@ -74,7 +72,8 @@ def answer_sentence(page: StudyPage) -> str:
         If the results are not in their shape or give a number twice.
     """
     answers = arm_answers(page, index_scores(page.results))
-    return " ".join(part for answer in answers for part in _parts(answer))
+    text = " ".join(part for answer in answers for part in _parts(answer))
+    return wording.without_controls(text)
 
 
 def arm_answers(page: StudyPage, scores: Scores) -> list[ArmAnswer]:
@@ -82,10 +81,26 @@ def arm_answers(page: StudyPage, scores: Scores) -> list[ArmAnswer]:
     return [_arm_answer(page, scores, arm) for arm in arm_order(page)[1:]]
 
 
-def verdict_of(score: Score | None, margin: float) -> Verdict:
-    """Conclude from a difference and a margin; without an interval all is undecided."""
-    bounds = score and score.bounds
-    return verdict(*bounds[1:], margin) if bounds else "undecided"
+def verdict_of(page: StudyPage, score: Score | None) -> Verdict:
+    """Conclude from an arm's primary difference.
+
+    Parameters
+    ----------
+    page : StudyPage
+        Whose margin and number of comparisons count.
+    score : Score or None
+        The difference.
+
+    Returns
+    -------
+    str
+        What its interval says against the margin; undecided without an interval. Of
+        several comparisons one helps or harms only if its adjusted p value (where none
+        was planned, its p value) is at most :data:`LARGEST_P` too: the intervals are
+        not adjusted.
+    """
+    found = _interval_says(page, score)
+    return "undecided" if _is_lost_by_adjusting(page, score, found) else found
 
 
 def is_exploratory(page: StudyPage) -> bool:
@@ -110,6 +125,29 @@ def widened(value: float, low: float, high: float) -> tuple[float, float]:
     return value - factor * (value - low), value + factor * (high - value)
 
 
+def assumed_bounds(page: StudyPage, score: Score | None) -> tuple[float, float] | None:
+    """Widen the interval over families for other people; None where cases are known or none is."""
+    if page.unit != "family" or score is None or score.bounds is None:
+        return None
+    return widened(*score.bounds)
+
+
+def _interval_says(page: StudyPage, score: Score | None) -> Verdict:
+    bounds = score and score.bounds
+    return verdict(*bounds[1:], page.margin) if bounds else "undecided"
+
+
+def _is_lost_by_adjusting(page: StudyPage, score: Score | None, found: Verdict) -> bool:
+    if score is None or found not in ("helps", "harms") or _comparisons(page) < 2:
+        return False
+    p_value = score.p_value if score.p_adjusted is None else score.p_adjusted
+    return p_value is None or p_value > LARGEST_P
+
+
+def _comparisons(page: StudyPage) -> int:
+    return len(page.arms) - 1
+
+
 def _parts(answer: ArmAnswer) -> list[str]:
     plain = answer.allows if answer.verdict == "undecided" else ""
     return [part for part in (answer.sentence, plain, answer.elsewhere) if part]
@@ -117,7 +155,7 @@ def _parts(answer: ArmAnswer) -> list[str]:
 
 def _arm_answer(page: StudyPage, scores: Scores, arm: str) -> ArmAnswer:
     score = scores.get(Key(arm, page.metric, page.view, baseline=page.baseline))
-    found = verdict_of(score, page.margin)
+    found = verdict_of(page, score)
     first = "Exploratory: " if is_exploratory(page) else ""
     name = wording.name_of(arm)
     words = (name if first else wording.sentence_case(name)) + _sentence(page, score, found)
@@ -141,6 +179,8 @@ def _sentence(page: StudyPage, score: Score | None, found: Verdict) -> str:
     verb, amount, interval = _difference(*score.bounds, found)
     only = "; this speaks of other cells of this collection only" if page.unit == "family" else ""
     end = _ending(page, found)
+    if found != _interval_says(page, score):
+        end += f" after adjusting for {_comparisons(page)} comparisons"
     return f" {verb} {metric} by {amount} points ({interval}; {evidence}): {end}{only}."
 
 
@@ -189,7 +229,9 @@ def _allows(page: StudyPage, score: Score | None, found: Verdict) -> str:
     if found == "no difference larger than m":
         return f"The interval excludes a gain as well as a loss of {far}."
     if found == "undecided":
-        allowed = f"The interval allows anything from {_side(low)} to {_side(high)}"
+        lost = found != _interval_says(page, score)
+        which = "The interval, which is not adjusted," if lost else "The interval"
+        allowed = f"{which} allows anything from {_side(low)} to {_side(high)}"
         return f"{allowed}; measured against {far}, {_possible(low, high, page.margin)}."
     reached, word = (
         (low >= page.margin, "gain")
@@ -219,10 +261,16 @@ def _side(bound: float) -> str:
 
 
 def _elsewhere(page: StudyPage, score: Score | None) -> str:
-    if page.unit != "family" or score is None or score.bounds is None:
+    bounds = assumed_bounds(page, score)
+    if bounds is None:
         return ""
-    low, high = widened(*score.bounds)
-    then = _ending(page, verdict(low, high, page.margin)).removeprefix("it ")
+    low, high = bounds
+    found = verdict(low, high, page.margin)
+    if _is_lost_by_adjusting(page, score, found):
+        found = "undecided"
+    then = _ending(page, found).removeprefix("it ")
+    if found in ("helps", "harms") and _comparisons(page) > 1:
+        then += f", before adjusting for {_comparisons(page)} comparisons"
     return (
         "For other people no interval can be had from these data; assuming an intraclass "
         f"correlation of {ASSUMED_ICC:.2f} and {ASSUMED_CELLS_PER_CASE} cells a person it would be "

@@ -11,7 +11,7 @@ from leukoscope.foundation.errors import DataError, unknown_name
 from leukoscope.records import tables
 
 VIEWS = ("strict", "merged")
-"""Every score is shown with neutrophils told apart, and merged."""
+"""Every score is shown with neutrophils told apart, and merged where that makes a difference."""
 
 UNITS = ("case", "family")
 """What an interval may take as independent of each other."""
@@ -127,8 +127,8 @@ def index_scores(results: pl.DataFrame) -> dict[Key, Score]:
     Parameters
     ----------
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`. Rows of single cases
-        and of assumed prevalences are passed over.
+        In the shape of :data:`leukoscope.records.tables.RESULTS`. Rows of single cases, of
+        assumed prevalences and of assumed units are passed over.
 
     Returns
     -------
@@ -144,6 +144,7 @@ def index_scores(results: pl.DataFrame) -> dict[Key, Score]:
     """
     rows = tables.check(results, tables.RESULTS)
     rows = rows.filter(pl.col("case").is_null(), pl.col("prevalence").is_null())
+    rows = rows.filter(pl.col("unit").is_null() | pl.col("unit").is_in(UNITS))
     found: dict[Key, Score] = {}
     for row in rows.iter_rows(named=True):
         key = Key(**{name: row[name] for name in Key._fields})
@@ -160,6 +161,12 @@ def index_scores(results: pl.DataFrame) -> dict[Key, Score]:
 def arm_order(page: StudyPage) -> list[str]:
     """List the arms, the baseline first, the others in their given order."""
     return [page.baseline, *(name for name in page.arms if name != page.baseline)]
+
+
+def views_of(scores: Scores) -> list[str]:
+    """List the views that have scores; the merged one lacks where there is nothing to merge."""
+    found = {key.view for key in scores}
+    return [view for view in VIEWS if view in found]
 
 
 def replicates_of(scores: Scores, arm: str) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from leukoscope.reporting import wording
-from leukoscope.reporting.answer import verdict_of
+from leukoscope.reporting.answer import assumed_bounds, verdict_of
 from leukoscope.reporting.contents import (
     VIEWS,
     Key,
@@ -27,9 +27,14 @@ FOREST: dict[str, pl.DataType] = {
     **{name: pl.String() for name in ("arm", "baseline", "metric", "view")},
     "replicate": pl.Int32(),
     **{name: pl.Float64() for name in ("value", "low", "high", "margin")},
+    **{name: pl.Float64() for name in ("assumed_low", "assumed_high")},
     **{name: pl.String() for name in ("verdict", "method")},
 }
-"""The columns of a forest table; differences and margin are fractions."""
+"""The columns of a forest table; differences and margin are fractions.
+
+``assumed_low`` and ``assumed_high`` bound what the interval would be for other people,
+on :data:`leukoscope.evaluation.results.AS_IF_CASES`; null where cases are known.
+"""
 
 ROW_PX = 58
 """Height of one comparison in the figure."""
@@ -141,8 +146,10 @@ def _summary(page: StudyPage, scores: Scores, arm: str, view: str) -> list[dict[
     score = scores.get(Key(arm, page.metric, view, baseline=page.baseline))
     if score is None:
         return []
-    found = verdict_of(score, page.margin) if view == page.view else None
+    found = verdict_of(page, score) if view == page.view else None
     bounds = {"value": score.value, "low": score.low, "high": score.high}
+    low, high = assumed_bounds(page, score) or (None, None)
+    bounds |= {"assumed_low": low, "assumed_high": high}
     return [_row(page, arm, view) | bounds | {"verdict": found, "method": score.method}]
 
 

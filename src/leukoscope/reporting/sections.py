@@ -15,6 +15,7 @@ from leukoscope.reporting.contents import (
     StudyPage,
     arm_order,
     replicates_of,
+    views_of,
 )
 
 VIEW_TITLES = {
@@ -87,7 +88,29 @@ class Composition(NamedTuple):
 
 def arm_tables(page: StudyPage, scores: Scores) -> list[tuple[str, list[ArmRow]]]:
     """List, for each view, the scores of every arm, the baseline first."""
-    return [(VIEW_TITLES[view], _arm_rows(page, scores, view)) for view in VIEWS]
+    views = views_of(scores)
+    titles = VIEW_TITLES if "merged" in views else {"strict": "Categories as they are"}
+    return [(titles[view], _arm_rows(page, scores, view)) for view in views if view in titles]
+
+
+def why_not_merged(scores: Scores) -> str:
+    """Say in a sentence why there is no merged view; empty where there is one."""
+    if "merged" in views_of(scores):
+        return ""
+    strict = _categories(scores, "strict")
+    left = set(merged(strict))
+    if left == set(strict):
+        why = "no category here is a band or a segmented neutrophil, so merging changes nothing"
+    elif len(left) == 1:
+        why = "a single category would be left, with nothing to tell it from"
+    else:
+        why = "the results hold none"
+    return f"Scores with neutrophils merged are left out: {why}."
+
+
+def has_bands_to_confuse(scores: Scores) -> bool:
+    """Tell whether band and segmented neutrophils are both among the categories."""
+    return {"band", "segmented"} <= set(_categories(scores, "strict"))
 
 
 def difference_tables(page: StudyPage, scores: Scores) -> list[tuple[str, list[DifferenceRow]]]:

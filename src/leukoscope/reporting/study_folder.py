@@ -1,5 +1,7 @@
 """From a study folder's files to what its page shows: the report sees files, never objects."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
 from leukoscope.records.recipes import read_yaml
-from leukoscope.reporting.contents import StudyPage
+from leukoscope.reporting.contents import UNITS, StudyPage
 
 
 def page_of(folder: Path) -> StudyPage:
@@ -47,7 +49,7 @@ def page_of(folder: Path) -> StudyPage:
         baseline=recipe["baseline"],
         arms=_arms(recipe),
         n_replicates=recipe["replicates"],
-        unit=results["unit"][0],
+        unit=next(unit for unit in results["unit"] if unit in UNITS),
         results=results,
         confusion=tables.read_table(folder / "confusion.parquet", tables.CONFUSION),
         composition=tables.read_table(folder / "composition.parquet", tables.COMPOSITION),
@@ -64,25 +66,46 @@ def _provenance(
     folder: Path, recipe: dict[str, Any], data: dict[str, Any]
 ) -> list[tuple[str, str]]:
     training = recipe["training"]
-    unit = folder / "units" / recipe["baseline"] / "00"
-    machine = files.read_json(unit / "environment.json")
-    run = files.read_json(unit / "dataset.json")
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    run = files.read_json(folder / "units" / recipe["baseline"] / "00" / "dataset.json")
+    machines = [files.read_json(path) for path in _environments(folder)]
     return [
         ("Dataset", f"{data['name']} (source {data['source']})"),
         ("Licence of the pictures", data["licence"] or "not stated"),
         ("Cite", data["citation"] or "not stated"),
         ("Digest of the cells", data["manifest_digest"]),
+        ("Split", data.get("split") or "not stated"),
+        ("Digest of the split", data.get("split_digest") or "not stated"),
         ("Model", f"{training['model']}, {training['preprocessing']['size_px']} px"),
         ("Starting weights", _weights(training)),
         ("Training", _training(training)),
         ("Training cells a run", f"{run['n_cells']['train']}, drawn anew in each replicate"),
         ("Kept weights", "those with the best validation macro-F; the test was read once a run"),
         ("Seed", str(recipe["seed"])),
-        ("Machine", f"{machine['processor']}, {machine['device']}, {machine['precision']}"),
-        ("Software", packages),
-        ("Command", f"leukoscope study {recipe['name']} --replicates {recipe['replicates']}"),
+        *_distinct("Machine", [_machine(each) for each in machines]),
+        *_distinct("Software", [_packages(each) for each in machines]),
+        ("Recipe", "study.yaml in the study folder holds every setting"),
+        ("Digest of the recipe", data.get("recipe_id") or "not stated"),
     ]
+
+
+def _environments(folder: Path) -> list[Path]:
+    return sorted((folder / "units").glob("*/*/environment.json"))
+
+
+def _distinct(label: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Give a row for each distinct text, with how many runs it holds for if there are several."""
+    counts = Counter(texts)
+    if len(counts) == 1:
+        return [(label, texts[0])]
+    return [(f"{label} of {n} of {len(texts)} runs", text) for text, n in sorted(counts.items())]
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    return ", ".join(str(environment[name]) for name in ("processor", "device", "precision"))
+
+
+def _packages(environment: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
 
 
 def _weights(training: dict[str, Any]) -> str:

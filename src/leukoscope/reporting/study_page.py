@@ -35,7 +35,7 @@ def study_page(page: StudyPage) -> str:
         If a table is not in its shape or gives a number twice.
     """
     scores = index_scores(page.results)
-    return (
+    html = (
         _environment()
         .get_template("study.html")
         .render(
@@ -54,10 +54,12 @@ def study_page(page: StudyPage) -> str:
             recall_table=sections.recall_table(page, scores),
             matrices=sections.matrices(page),
             composition=sections.composition(page),
-            limits=_limits(page),
+            not_merged=sections.why_not_merged(scores),
+            limits=_limits(page, scores),
             provenance=[*page.provenance, *_methods(scores)],
         )
     )
+    return wording.without_controls(html)
 
 
 def _environment() -> Environment:
@@ -111,7 +113,7 @@ def _methods(scores: Scores) -> list[tuple[str, str]]:
     return rows
 
 
-def _limits(page: StudyPage) -> list[str]:
+def _limits(page: StudyPage, scores: Scores) -> list[str]:
     """List what the design of the study cannot say."""
     if page.unit == "case":
         unit = "Intervals take cases as independent: they speak of other cases like these."
@@ -131,10 +133,7 @@ def _limits(page: StudyPage) -> list[str]:
             "of a run is chosen on validation, and the test cells are scored once."
         ),
         unit,
-        (
-            "ICSH counts band neutrophils as segmented ones. The border between them is a matter "
-            "of judgement, so the merged view stands beside every strict score."
-        ),
+        *_on_bands(scores),
         (
             "Accuracy and macro-F depend on how often each category occurs in the test set, which "
             "is not its share in blood."
@@ -146,3 +145,13 @@ def _limits(page: StudyPage) -> list[str]:
         *page.notes,
         "For research use. This is not a medical device, and no finding here is a diagnosis.",
     ]
+
+
+def _on_bands(scores: Scores) -> list[str]:
+    icsh = (
+        "ICSH counts band neutrophils as segmented ones. The border between them is a matter of "
+        "judgement"
+    )
+    if not sections.why_not_merged(scores):
+        return [f"{icsh}, so the merged view stands beside every strict score."]
+    return [f"{icsh}."] if sections.has_bands_to_confuse(scores) else []

@@ -15,6 +15,8 @@ METRICS = {
 }
 """The metrics of an arm as the page writes them."""
 
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
 UNITS = {"case": ("case", "cases"), "family": ("family", "families")}
 """One and many of each unit of inference."""
 
@@ -103,6 +105,11 @@ def sentence_case(text: str) -> str:
 def metric_name(metric: str) -> str:
     """Write a metric's name: ``macro_f`` is ``macro-F``."""
     return METRICS.get(metric, name_of(metric))
+
+
+def without_controls(text: str) -> str:
+    """Leave out control characters but tab and newline: HTML forbids them, terminals obey them."""
+    return text.translate(_CONTROLS)
 
 
 def reason(method: str) -> str:

@@ -9,14 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.stats.binomial import clopper_pearson, tail_of, wilson
 from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
 from leukoscope.stats.scores import Margins, scores_of_margins
 
-_NO_SPREAD = 1e-12
+NO_SPREAD = 1e-12
 """Leave-one-out scores nearer together than this differ by rounding alone."""
 
-EXACT_BY_CELLS = "Clopper-Pearson: exact, cells counted as independent"
-"""The method of a score of exactly 0 or 1, where the groups show no spread."""
+ASSUMED_ICC = 0.05
+"""Intraclass correlation of the cells of a group, where the groups show no spread to tell it."""
+
+EXACT = "exact (Clopper-Pearson) on n/deff cells, assuming an intraclass correlation of .05"
+"""The method of a proportion of exactly 0 or 1, and of one without spread between the groups."""
 
 WILSON = "Wilson score, every family is one cell"
 """The method of a proportion where no two cells belong together."""
@@ -40,78 +44,6 @@ class Interval:
     low: float
     high: float
     method: str
-
-
-def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
-    """Compute Wilson's score interval of a proportion (Wilson 1927), trials independent.
-
-    Parameters
-    ----------
-    successes, trials : float
-        Counts, 0 ≤ successes ≤ trials.
-    level : float
-        Confidence, between 0 and 1.
-
-    Returns
-    -------
-    low, high : float
-        Within [0, 1]; NaN, NaN of 0 trials.
-
-    Raises
-    ------
-    DataError
-        If the counts are not such counts.
-    UsageError
-        If *level* is not between 0 and 1.
-    """
-    from scipy.special import ndtri
-
-    tail = tail_of(level)
-    _check_counts(successes, trials)
-    if trials == 0:
-        return np.nan, np.nan
-    square = float(ndtri(tail)) ** 2
-    share = successes / trials
-    centre = (successes + square / 2) / (trials + square)
-    spread = trials * share * (1 - share) + square / 4
-    half = float(np.sqrt(square * spread)) / (trials + square)
-    low = 0.0 if successes == 0 else max(centre - half, 0.0)
-    high = 1.0 if successes == trials else min(centre + half, 1.0)
-    return low, high
-
-
-def clopper_pearson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
-    """Compute the exact interval of a proportion (Clopper and Pearson 1934), trials independent.
-
-    Parameters
-    ----------
-    successes, trials : float
-        Counts, 0 ≤ successes ≤ trials.
-    level : float
-        Confidence, between 0 and 1; the true coverage is never less.
-
-    Returns
-    -------
-    low, high : float
-        Within [0, 1]; NaN, NaN of 0 trials.
-
-    Raises
-    ------
-    DataError
-        If the counts are not such counts.
-    UsageError
-        If *level* is not between 0 and 1.
-    """
-    from scipy.special import betaincinv
-
-    tail = tail_of(level)
-    _check_counts(successes, trials)
-    if trials == 0:
-        return np.nan, np.nan
-    failures = trials - successes
-    low = betaincinv(successes, failures + 1, tail) if successes > 0 else 0.0
-    high = betaincinv(successes + 1, failures, 1 - tail) if failures > 0 else 1.0
-    return float(low), float(high)
 
 
 def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95) -> Interval:
@@ -183,7 +115,7 @@ def grouped_intervals(
         The metrics of :func:`~leukoscope.stats.scores.scores` except support, which
         is a count. Accuracy, recall and precision: Wilson where every group is
         one cell; else :func:`jackknife_logit`; where they are exactly 0 or 1, or
-        the groups do not differ, Clopper–Pearson on cells, which the method says.
+        the groups do not differ, :func:`exact_in_groups`, which the method says.
         F, macro-F and balanced accuracy: :func:`jackknife_logit`. Where fewer than two
         groups count, or a score is undefined without one of them, the bounds are
         NaN with the reason.
@@ -199,6 +131,42 @@ def grouped_intervals(
     groups = filled(group_margins(matrices))
     left = leave_one_out(groups)
     return _proportions(groups, left, level) | _composites(groups, left, level)
+
+
+def exact_in_groups(
+    successes: float, trials: float, n_groups: int, level: float = 0.95
+) -> Interval:
+    """Compute an exact interval of a proportion whose groups show no spread.
+
+    Without spread the groups cannot tell how alike their cells are, but cells of one
+    case are not independent for that: the intraclass correlation is assumed to be .05.
+
+    Parameters
+    ----------
+    successes, trials : float
+        Counts of cells, 0 ≤ successes ≤ trials.
+    n_groups : int
+        Groups these cells lie in, at least 1.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        :func:`~leukoscope.stats.binomial.clopper_pearson` of both counts divided by the
+        :func:`design_effect` at the mean number of cells in a group.
+
+    Raises
+    ------
+    DataError
+        If the counts are not such counts.
+    UsageError
+        If *level* is not between 0 and 1.
+    """
+    # A mean of calls over replicates may come to less than one in a group.
+    effect = design_effect(ASSUMED_ICC, max(trials / n_groups, 1.0))
+    low, high = clopper_pearson(successes / effect, trials / effect, level)
+    return Interval(successes / trials if trials else np.nan, low, high, EXACT)
 
 
 def design_effect(icc: float, cells_per_case: float) -> float:
@@ -267,13 +235,6 @@ def widen(interval: Interval, design_effect: float) -> Interval:
     return Interval(value, low, high, method)
 
 
-def tail_of(level: float) -> float:
-    """Return the probability left beyond each bound. Raises UsageError unless 0 < level < 1."""
-    if not 0 < level < 1:
-        raise UsageError(f"A confidence level lies between 0 and 1, as 0.95 does; seen {level}.")
-    return (1 - level) / 2
-
-
 def _proportions(
     groups: Margins, left: dict[str, NDArray[np.float64]], level: float
 ) -> dict[str, Interval | list[Interval]]:
@@ -308,9 +269,9 @@ def _proportion(
     value = hits / cells if cells else np.nan
     if cells and alone:
         return Interval(value, *wilson(hits, cells, level), WILSON)
-    without_spread = hits in {0, cells} or (used.any() and np.ptp(left[used]) <= _NO_SPREAD)
+    without_spread = hits in {0, cells} or (used.any() and np.ptp(left[used]) <= NO_SPREAD)
     if used.sum() >= 2 and without_spread:
-        return Interval(value, *clopper_pearson(hits, cells, level), EXACT_BY_CELLS)
+        return exact_in_groups(hits, cells, int(used.sum()), level)
     return jackknife_logit(value, left[used], level)
 
 
@@ -339,7 +300,7 @@ def _degenerate(value: float, left: NDArray[np.float64]) -> str:
         return f"a score of exactly {value:.0f} shows no spread over groups"
     if np.isnan(left).any():
         return "without one of the groups nothing can be said: a category is seen in it only"
-    if np.ptp(left) <= _NO_SPREAD:
+    if np.ptp(left) <= NO_SPREAD:
         return "the groups do not differ"
     return ""
 
@@ -384,11 +345,3 @@ def _expit(logit: float) -> float:
     from scipy.special import expit
 
     return float(expit(logit))
-
-
-def _check_counts(successes: float, trials: float) -> None:
-    if not 0 <= successes <= trials < np.inf:
-        raise DataError(
-            f"A proportion needs 0 ≤ successes ≤ trials; seen {successes} of {trials}. "
-            "Nothing was computed."
-        )

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
-from leukoscope.stats.intervals import tail_of
+from leukoscope.stats.binomial import tail_of
 from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
 from leukoscope.stats.scores import SCALAR_METRICS, Margins, scores_of_margins
 
 Verdict = Literal["helps", "harms", "no difference larger than m", "undecided"]
 
-_NO_VARIANCE = 1e-20
+NO_VARIANCE = 1e-20
 """A variance below this is rounding: one cell in a million in one of a hundred replicates
 moves it more."""
 
@@ -109,10 +109,15 @@ def paired_difference(
     V = S_G + S_R − S_GR, and by Satterthwaite (1946), equating the first two moments
     of V with those of a scaled χ²,
 
-    ν = V² / (S_G²/(G − 1) + S_R²/(R − 1) + S_GR²/((G − 1)(R − 1))).
+    ν = max(V² / (S_G²/(G − 1) + S_R²/(R − 1) + S_GR²/((G − 1)(R − 1))), min(G − 1, R − 1)).
+
+    The floor: V estimates a sum of parts that are at least 0, and such a sum is known
+    no worse than the part with the fewest degrees. That the formula can fall below is
+    an artefact of the term subtracted from V, which its denominator adds.
 
     Where S_GR exceeds the smaller of S_G and S_R, that part is not above noise:
     V is the larger one, with its own degrees. So V = max(S_G + S_R − S_GR, S_G, S_R).
+    The bounds, the mean ± t_ν √V, are clipped to [−1, 1]: no two scores differ by more.
     """
     if metric not in SCALAR_METRICS:
         raise unknown_name("metric of a paired comparison", metric, SCALAR_METRICS)
@@ -269,7 +274,7 @@ def _missing(result: TwoWay, *, defined: bool) -> str:
 
 
 def _no_variance(result: TwoWay) -> bool:
-    return max(result.variance_groups, result.variance_replicates) <= _NO_VARIANCE
+    return max(result.variance_groups, result.variance_replicates) <= NO_VARIANCE
 
 
 def _with_interval(result: TwoWay, interaction: float, tail: float) -> TwoWay:
@@ -283,8 +288,8 @@ def _with_interval(result: TwoWay, interaction: float, tail: float) -> TwoWay:
     half = float(stdtrit(degrees, 1 - tail)) * error
     return replace(
         result,
-        low=result.value - half,
-        high=result.value + half,
+        low=max(result.value - half, -1.0),
+        high=min(result.value + half, 1.0),
         p_value=2 * float(stdtr(degrees, -abs(result.value) / error)),
         degrees=degrees,
         method=f"two-way jackknife t, {result.n_groups} groups × {result.n_replicates} "
@@ -303,4 +308,5 @@ def combined_variance(result: TwoWay, interaction: float) -> tuple[float, float,
     variance = groups + replicates - interaction
     moments = groups**2 / of_groups + replicates**2 / of_replicates
     moments += interaction**2 / (of_groups * of_replicates)
-    return variance, variance**2 / moments, "Satterthwaite degrees"
+    degrees = max(variance**2 / moments, min(of_groups, of_replicates))
+    return variance, degrees, "Satterthwaite degrees"

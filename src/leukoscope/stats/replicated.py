@@ -1,12 +1,15 @@
 """The score of one arm over replicates, for new cases and new training runs."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leukoscope.stats.intervals import Interval, tail_of
+from leukoscope.stats.binomial import tail_of
+from leukoscope.stats.intervals import NO_SPREAD, Interval, exact_in_groups
 from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
-from leukoscope.stats.paired import TwoWay, combined_variance, variance_parts
-from leukoscope.stats.scores import scores_of_margins
+from leukoscope.stats.paired import NO_VARIANCE, TwoWay, combined_variance, variance_parts
+from leukoscope.stats.scores import SCALAR_METRICS, Margins, scores_of_margins
 
 
 def replicated_intervals(
@@ -25,13 +28,20 @@ def replicated_intervals(
     Returns
     -------
     dict of str to Interval, or to a list of k of them
-        As :func:`~leukoscope.stats.intervals.grouped_intervals`. The variance has a
-        part of the groups and a part of the replicates, as in
-        :func:`~leukoscope.stats.paired.paired_difference`, on the logit scale. Bounds
-        are NaN, with the reason, for one replicate, or where a score is undefined or
-        exactly 0 or 1 in a replicate or without one of the groups.
+        As :func:`~leukoscope.stats.intervals.grouped_intervals`, and a group counts for
+        a category's score under the same condition: if it has true cells of the
+        category for recall, calls in any replicate for precision, either for F. The
+        variance has a part of the groups and a part of the replicates, as in
+        :func:`~leukoscope.stats.paired.paired_difference`, on the logit scale. Where
+        the score is exactly 0 or 1 in a replicate, or in one without one of the groups,
+        the same is done on the plain scale, the bounds clipped to [0, 1]. A proportion
+        without any spread gets
+        :func:`~leukoscope.stats.intervals.exact_in_groups` of the cells of one
+        replicate. The method says which. Bounds are NaN, with the reason, for one
+        replicate or group, and where a score is undefined in a replicate or without
+        one of the groups; F, macro-F and balanced accuracy also without any spread.
     """
-    tail = tail_of(level)
+    tail_of(level)
     arms = [filled(group_margins(one)) for one in np.asarray(matrices)]
     whole = [scores_of_margins(total_of(arm)) for arm in arms]
     without = [leave_one_out(arm) for arm in arms]
@@ -39,45 +49,84 @@ def replicated_intervals(
     for metric in without[0]:
         values = np.stack([one[metric] for one in whole])
         left = np.stack([one[metric] for one in without])
+        cells = np.stack([_cells(arm, metric) for arm in arms])
         if values.ndim == 1:
-            found[metric] = _interval(values, left, tail)
+            found[metric] = _interval(metric, values, left, cells, level)
         else:
             found[metric] = [
-                _interval(values[:, c], left[:, :, c], tail) for c in range(values.shape[1])
+                _interval(metric, values[:, c], left[:, :, c], cells[:, :, c], level)
+                for c in range(values.shape[1])
             ]
     return found
 
 
-def _interval(values: NDArray[np.float64], left: NDArray[np.float64], tail: float) -> Interval:
-    """Combine scores, shape (r,), and scores without each group, shape (r, g)."""
+def _cells(arm: Margins, metric: str) -> NDArray[np.number]:
+    """Count the cells of each group that a score speaks of, (g,) or (g, k)."""
+    if metric in SCALAR_METRICS:
+        cells: NDArray[np.number] = arm.truth.sum(axis=-1)
+        return cells
+    by_category = {"recall": arm.truth, "precision": arm.calls, "f": arm.truth + arm.calls}
+    return by_category[metric]
+
+
+def _interval(
+    metric: str,
+    values: NDArray[np.float64],
+    left: NDArray[np.float64],
+    cells: NDArray[np.number],
+    level: float,
+) -> Interval:
+    """Combine scores, (r,), and scores without each group, (r, g), with its cells, (r, g)."""
     from scipy.special import expit, logit, stdtrit
 
-    # A group without cells of a category says nothing of its score: leaving it out changes nothing.
+    # A group without such cells says nothing of the score: it is no group and no degree.
+    left = left[:, (cells > 0).any(axis=0)]
     value = float(values.mean())
     reason = _reason(values, left)
     if reason:
         return Interval(value, np.nan, np.nan, f"undefined: {reason}")
-    moved = (left.shape[1] - 1) * (logit(values)[:, None] - logit(left))
-    groups, replicates, interaction = variance_parts(logit(values), moved)
-    blank = TwoWay(
-        value, np.nan, np.nan, np.nan, np.nan, groups, replicates, left.shape[1], len(values), ""
-    )
-    variance, degrees, how = combined_variance(blank, interaction)
-    half = float(stdtrit(degrees, 1 - tail)) * np.sqrt(variance)
-    low, high = (float(expit(logit(value) + side * half)) for side in (-1, 1))
-    method = f"two-way jackknife t (logit), {left.shape[1]} groups × {len(values)} replicates"
-    return Interval(value, low, high, f"{method}, {how}")
+    if max(np.ptp(values), np.ptp(left)) <= NO_SPREAD:
+        return _without_spread(metric, value, cells, left.shape[1], level)
+    plain = bool(((left <= 0) | (left >= 1)).any() or ((values <= 0) | (values >= 1)).any())
+    at, each, rest = (value, values, left) if plain else map(logit, (value, values, left))
+    variance, degrees, how = _variance(each, (left.shape[1] - 1) * (each[:, None] - rest))
+    if variance <= NO_VARIANCE:
+        return _without_spread(metric, value, cells, left.shape[1], level)
+    half = float(stdtrit(degrees, 1 - tail_of(level))) * np.sqrt(variance)
+    back = (lambda bound: np.clip(bound, 0, 1)) if plain else expit
+    scale = "plain scale, clipped to 0-1" if plain else "logit"
+    method = f"two-way jackknife t ({scale}), {left.shape[1]} groups × {len(values)} replicates"
+    return Interval(value, float(back(at - half)), float(back(at + half)), f"{method}, {how}")
+
+
+def _variance(
+    values: NDArray[np.float64], influence: NDArray[np.float64]
+) -> tuple[float, float, str]:
+    groups, replicates, interaction = variance_parts(values, influence)
+    n_replicates, n_groups = influence.shape
+    unknown = (np.nan,) * 5
+    blank = TwoWay(*unknown, groups, replicates, n_groups, n_replicates, "")
+    return combined_variance(blank, interaction)
+
+
+def _without_spread(
+    metric: str, value: float, cells: NDArray[np.number], n_groups: int, level: float
+) -> Interval:
+    if metric not in {"accuracy", "recall", "precision"}:
+        reason = "undefined: no spread between groups or replicates"
+        return Interval(value, np.nan, np.nan, reason)
+    trials = float(cells.sum(axis=1).mean())
+    exact = exact_in_groups(value * trials, trials, n_groups, level)
+    return replace(exact, value=value, method=f"{exact.method}; cells of one replicate")
 
 
 def _reason(values: NDArray[np.float64], left: NDArray[np.float64]) -> str:
     if len(values) < 2:
         return "fewer than 2 replicates"
+    if np.isnan(values).any():
+        return "a category has no cells in a replicate"
     if left.shape[1] < 2:
         return "fewer than 2 groups"
-    if np.isnan(values).any() or np.isnan(left).any():
-        return "a category has no cells in a replicate or without one of the groups"
-    if ((left <= 0) | (left >= 1)).any() or ((values <= 0) | (values >= 1)).any():
-        return "the score is exactly 0 or 1 in a replicate or without one of the groups"
-    if np.ptp(values) == 0 and np.ptp(left) == 0:
-        return "no spread between groups or replicates"
+    if np.isnan(left).any():
+        return "a category has no cells in a replicate without one of the groups"
     return ""

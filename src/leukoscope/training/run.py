@@ -1,8 +1,8 @@
 """The life of a run folder: begun, gone on with, finished; never overwritten."""
 
 import hashlib
+import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from leukoscope.models.weights import WeightsCard, load_weights
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
 from leukoscope.records.recipes import write_recipe
-from leukoscope.records.runs import ModelCard, is_finished
+from leukoscope.records.runs import ModelCard, SeenCells, is_finished, is_seen, seen_of
 from leukoscope.training.cells import gather, training_draw
 from leukoscope.training.loop import Fit, best_row, fit
 from leukoscope.training.recipe import TrainingRecipe
@@ -71,11 +71,15 @@ def train_run(
         If the loss is not finite or the disk is full; the run can go on.
     """
     divided = read_split(dataset, recipe.split, recipe.repeat, recipe.fold)
-    sides = _sides(divided, recipe)
+    sides = _sides(divided, recipe, weights)
+    facts = _facts(dataset, sides)
     chosen = choose_device(device)
-    begun = _begin(dataset, recipe, sides, out, chosen)
+    _refuse_other_run(out, recipe, facts)
     if is_finished(out):
         return out
+    # Built before anything is written: weights or a size that do not fit leave nothing behind.
+    network, digest = _starting_network(dataset, recipe, weights)
+    begun = _begin(dataset, recipe, facts, out, chosen)
     started = time.monotonic()
     with files.locked(out / "lock", wait=False):
         if is_finished(out):
@@ -83,7 +87,6 @@ def train_run(
             return out
         _sweep(out)
         torch.set_num_threads(begun["threads"])
-        network, digest = _starting_network(dataset, recipe, weights)
         categories = dataset.card.categories
         seen = pl.concat([sides["train"], sides["validation"]])
         store = open_store(dataset, seen, recipe.preprocessing.size_px)
@@ -97,18 +100,21 @@ def train_run(
             precision=begun["precision"],
         )
         network.load_state_dict(state.best)
-        card = _card(dataset, recipe, seen)
+        card = _card(dataset, recipe, seen_of(seen, weights.seen if weights else None))
         write_model(out / "model", network, card)
         if not sides["test"].is_empty():
+            test = _of_people(sides["test"], seen)
             table = prediction_table(
-                dataset, sides["test"], network, card, run_id=run_id or out.name, device=chosen
+                dataset, test, network, card, run_id=run_id or out.name, device=chosen
             )
             tables.write_table(out / "predictions.parquet", table, tables.PREDICTIONS)
         _finish(out, state, recipe, sides, digest, time.monotonic() - started)
     return out
 
 
-def _sides(divided: pl.DataFrame, recipe: TrainingRecipe) -> dict[str, pl.DataFrame]:
+def _sides(
+    divided: pl.DataFrame, recipe: TrainingRecipe, weights: WeightsCard | None
+) -> dict[str, pl.DataFrame]:
     sides = {
         name: divided.filter(pl.col("split") == name).drop("split")
         for name in ("train", "validation", "test")
@@ -125,40 +131,58 @@ def _sides(divided: pl.DataFrame, recipe: TrainingRecipe) -> dict[str, pl.DataFr
             f"{sides['train']['category'][0]}; telling apart takes at least two categories. "
             "Nothing was started."
         )
-    leaked = sides["test"].join(
-        pl.concat([sides["train"], sides["validation"]]), on="content", how="semi"
-    )
+    _refuse_leak(sides, weights)
+    return sides
+
+
+def _refuse_leak(sides: dict[str, pl.DataFrame], weights: WeightsCard | None) -> None:
+    test = sides["test"]
+    leaked = test.join(pl.concat([sides["train"], sides["validation"]]), on="content", how="semi")
     if leaked.height:
         raise DataError(
             f"{leaked.height} test pictures are also in training or validation, for example "
             f"{leaked['cell_id'][0]}. Nothing was started. Make a new split."
         )
-    return sides
+    known = test.filter(is_seen(test, weights.seen)) if weights else test.clear()
+    if weights and known.height:
+        raise DataError(
+            f"{known.height} of {test.height} test cells were seen by the model that the weights "
+            f"{weights.origin.name} come from, for example {known['cell_id'][0]}. Nothing was "
+            "started. Use the split that model was trained with, or other weights."
+        )
 
 
-def _begin(
-    dataset: Dataset,
-    recipe: TrainingRecipe,
-    sides: dict[str, pl.DataFrame],
-    out: Path,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Lay the run folder down, or check that the one there is this very run."""
-    facts = {
+def _of_people(test: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """Forget cases where a training cell's is unknown: it may be one of the test's people."""
+    if seen["case"].null_count():
+        return test.with_columns(case=pl.lit(None, dtype=pl.String))
+    return test
+
+
+def _facts(dataset: Dataset, sides: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    return {
         "name": dataset.card.name,
         "manifest_digest": manifest_digest(dataset.manifest),
-        "split_digest": _split_digest(sides),
+        "split_digest": split_digest(sides),
         "categories": list(dataset.card.categories),
         "licence": dataset.card.licence,
         "citation": dataset.card.citation,
         "n_cells": {name: part.height for name, part in sides.items()},
         "n_families": {name: part["family"].n_unique() for name, part in sides.items()},
     }
+
+
+def _begin(
+    dataset: Dataset,
+    recipe: TrainingRecipe,
+    facts: dict[str, Any],
+    out: Path,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Lay the run folder down, or read what was fixed when it was."""
     if (out / "environment.json").is_file():
-        _refuse_other_run(out, recipe, facts)
         environment: dict[str, Any] = files.read_json(out / "environment.json")
         return environment
-    files.refuse_existing(out)
     precision = recipe.precision if recipe.precision != "auto" else choose_precision(device)
     environment = describe(device, precision)
     _mark_used(dataset, recipe, out)
@@ -173,6 +197,9 @@ def _begin(
 
 
 def _refuse_other_run(out: Path, recipe: TrainingRecipe, facts: dict[str, Any]) -> None:
+    if not (out / "environment.json").is_file():
+        files.refuse_existing(out)
+        return
     stored = TrainingRecipe.from_yaml(out / "recipe.yaml")
     other = [
         name
@@ -191,7 +218,7 @@ def _refuse_other_run(out: Path, recipe: TrainingRecipe, facts: dict[str, Any]) 
         )
 
 
-def _split_digest(sides: dict[str, pl.DataFrame]) -> str:
+def split_digest(sides: dict[str, pl.DataFrame]) -> str:
     """Hash which cells stand on which side."""
     digest = hashlib.sha256()
     for name, part in sorted(sides.items()):
@@ -209,7 +236,10 @@ def _sweep(out: Path) -> None:
 def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:
     path = splits_path(dataset.folder, recipe.split).with_suffix(".used.json")
     used = files.read_json(path) if path.is_file() else []
-    files.write_json(path, sorted({*used, str(out)}))
+    # A classifier's run is gone when its fit is over.
+    is_lasting = Path(tempfile.gettempdir()).resolve() not in out.resolve().parents
+    name = str(out) if is_lasting else "a run since removed"
+    files.write_json(path, sorted({*used, name}))
 
 
 def _starting_network(
@@ -233,8 +263,7 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _card(dataset: Dataset, recipe: TrainingRecipe, seen: pl.DataFrame) -> ModelCard:
-    contents: Sequence[str] = seen["content"].unique().sort().to_list()
+def _card(dataset: Dataset, recipe: TrainingRecipe, seen: SeenCells) -> ModelCard:
     return ModelCard(
         model=recipe.model,
         build_arguments=recipe.build_arguments,
@@ -242,8 +271,8 @@ def _card(dataset: Dataset, recipe: TrainingRecipe, seen: pl.DataFrame) -> Model
         preprocessing=recipe.preprocessing,
         weights=recipe.weights,
         dataset_digest=manifest_digest(dataset.manifest),
-        training_cells_digest=hashlib.sha256("\n".join(contents).encode()).hexdigest(),
-        seen_contents=tuple(contents),
+        training_cells_digest=hashlib.sha256("\n".join(seen.contents).encode()).hexdigest(),
+        seen=seen,
     )
 
 

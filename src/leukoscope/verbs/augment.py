@@ -4,6 +4,7 @@ from pathlib import Path
 
 from leukoscope.augmentation.offline import augment_offline
 from leukoscope.augmentation.recipe import load_augmentation
+from leukoscope.foundation.streams import check_seed
 from leukoscope.records.dataset import read_dataset, read_split
 
 
@@ -32,7 +33,7 @@ def augment(
     out : Path
         The dataset folder to make.
     factor : float
-        Size of the training part afterwards, in times the originals: 2 adds 100 %.
+        Size of the training part afterwards, in times the originals, 1 to 100: 2 adds 100 %.
     split : str
         Name of the split.
     repeat : int
@@ -50,10 +51,11 @@ def augment(
     Raises
     ------
     UsageError
-        If the recipe is unknown or the factor below 1.
+        If the recipe is unknown, the factor not from 1 to 100 or the seed below 0.
     DataError
         If there is no split, or the dataset holds derived cells already.
     """
+    check_seed(seed)
     known = read_dataset(dataset)
     divided = read_split(known, split, repeat, fold)
     return augment_offline(

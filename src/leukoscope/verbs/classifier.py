@@ -1,18 +1,22 @@
 """The classifier in the manners of scikit-learn."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from leukoscope.evaluation.predictions import prepare
 from leukoscope.fitting.machine import choose_device
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.arrays import check_pictures, dataset_of_arrays
-from leukoscope.intake.decode import resize
+from leukoscope.intake.decode import content_of, resize
 from leukoscope.models.folders import load_model
 from leukoscope.models.prediction import predict_logits, probabilities
 from leukoscope.models.predictions import prediction_table
@@ -46,8 +50,9 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    classes_ : numpy.ndarray of str, shape (n_categories,)
-        The categories, in the order of the columns of :meth:`predict_proba`.
+    classes_ : numpy.ndarray, shape (n_categories,)
+        The categories, of the type they were given in (a dataset's are str), in the
+        order of the columns of :meth:`predict_proba`.
     """
 
     def __init__(
@@ -77,12 +82,12 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : Dataset, path of a dataset folder, or uint8 array of shape (n, h, w, 3)
-            A dataset must be split. Of an array, a fifth of the groups is held back to
-            choose among the stages of the fit.
-        y : sequence of str, length n, optional
+            A dataset must be split, and all of what its folder holds. Of an array, a fifth
+            of the groups is held back to choose among the stages of the fit.
+        y : sequence of str or int, length n, optional
             The categories of an array's pictures.
-        cases : sequence of str, length n, optional
-            The person or slide of each picture of an array.
+        cases : sequence of str or int, length n, optional
+            The person or slide of each picture of an array; None where it is not known.
 
         Returns
         -------
@@ -94,7 +99,8 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         UsageError
             If labels are missing for an array, or given beside a dataset.
         DataError
-            If the pictures are not of that shape and type.
+            If the pictures are not of that shape and type, one has no category, or a
+            dataset is not its folder's.
         """
         with tempfile.TemporaryDirectory(prefix="leukoscope-") as name:
             scratch = Path(name)
@@ -111,7 +117,7 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 accept_licence=self.accept_licence,
             )
             self.network_, self.card_ = load_model(run / "model")
-        self.classes_ = np.array(self.card_.categories)
+        self.classes_ = _as_given(self.card_.categories, y)
         return self
 
     def predict_proba(self, X: Pictures) -> npt.NDArray[np.float64]:  # noqa: N803
@@ -133,18 +139,12 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If the pictures are not of that shape and type, or there is none.
         """
         check_is_fitted(self)
-        device = choose_device(self.device)
         if not isinstance(X, np.ndarray):
             _refuse_kind(X)
-            known = X if isinstance(X, Dataset) else read_dataset(Path(X))
-            table = prediction_table(
-                known, known.manifest, self.network_, self.card_, run_id="", device=device
-            )
-            table = known.manifest.select("cell_id").join(
-                table, on="cell_id", maintain_order="left"
-            )
-            return table.select(f"p_{name}" for name in self.classes_).to_numpy()
+            table = self._prediction_table(X)
+            return table.select(f"p_{name}" for name in self.card_.categories).to_numpy()
         pictures = _pictures(X)
+        device = choose_device(self.device)
         size_px = self.card_.preprocessing.size_px
         logits = predict_logits(
             self.network_.to(device),
@@ -155,10 +155,66 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         return probabilities(logits)
 
-    def predict(self, X: Pictures) -> npt.NDArray[np.str_]:  # noqa: N803
+    def predict(self, X: Pictures) -> npt.NDArray[Any]:  # noqa: N803
         """Give each picture's most probable category, shape (n,)."""
         chances = self.predict_proba(X)
         return np.asarray(self.classes_[chances.argmax(axis=1)])
+
+    def score(self, X: Pictures, y: Any = None) -> float:  # noqa: N803
+        """Give the share of pictures called rightly, of pictures that are new to the model.
+
+        Parameters
+        ----------
+        X : Dataset, path of a dataset folder, or uint8 array of shape (n, h, w, 3)
+            A dataset may hold a part of its folder's manifest, such as its test cells.
+        y : sequence, length n, optional
+            The categories of an array's pictures.
+
+        Returns
+        -------
+        float
+            The accuracy, from 0 to 1.
+
+        Raises
+        ------
+        UsageError
+            If labels are missing for an array, or given beside a dataset.
+        DataError
+            If the model was trained or chosen on one of the pictures, or, in a dataset,
+            on its case or family.
+        """
+        check_is_fitted(self)
+        if not isinstance(X, np.ndarray):
+            _refuse_kind(X)
+            if y is not None:
+                raise UsageError("A dataset knows its categories: score(dataset) without y.")
+            counts = prepare(self._prediction_table(X)).matrices.sum(axis=0)
+            return float(counts.trace() / counts.sum())
+        if y is None:
+            raise UsageError("Pictures in an array need their categories: score(X, y).")
+        self._refuse_seen(_pictures(X))
+        if len(y) != len(X):
+            raise DataError(f"{len(X)} pictures need {len(X)} labels, not {len(y)}.")
+        return float(accuracy_score(np.asarray(y), self.predict(X)))
+
+    def _prediction_table(self, X: Dataset | Path | str) -> pl.DataFrame:  # noqa: N803
+        """Predict the cells of a dataset, in the order of its manifest."""
+        known = X if isinstance(X, Dataset) else read_dataset(Path(X))
+        device = choose_device(self.device)
+        table = prediction_table(
+            known, known.manifest, self.network_, self.card_, run_id="", device=device
+        )
+        return known.manifest.select("cell_id").join(table, on="cell_id", maintain_order="left")
+
+    def _refuse_seen(self, pictures: npt.NDArray[np.uint8]) -> None:
+        contents = set(self.card_.seen.contents)
+        seen = [i for i, pixels in enumerate(pictures) if content_of(pixels) in contents]
+        if seen:
+            raise DataError(
+                f"The model was trained or chosen on {len(seen)} of {len(pictures)} pictures, the "
+                f"first at {seen[0]}. Nothing was scored: such a score says nothing of new cells. "
+                "Leave them out."
+            )
 
     def _dataset_folder(self, X: Pictures, y: Any, cases: Any, scratch: Path) -> Path:  # noqa: N803
         if isinstance(X, np.ndarray):
@@ -168,13 +224,36 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _refuse_kind(X)
         if y is not None or cases is not None:
             raise UsageError("A dataset knows its categories and cases: fit(dataset) without y.")
-        return X.folder if isinstance(X, Dataset) else Path(X)
+        if not isinstance(X, Dataset):
+            return Path(X)
+        _refuse_changed(X)
+        return X.folder
 
 
 def _pictures(X: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:  # noqa: N803
     if not len(pictures := check_pictures(X)):
         raise DataError("The array holds no picture. Nothing was done.")
     return pictures
+
+
+def _as_given(categories: Sequence[str], y: Any) -> npt.NDArray[Any]:
+    """Give the categories in the type in which they came."""
+    if y is None:
+        return np.array(categories)
+    labels = np.asarray(y)
+    given = {str(label): label for label in labels}
+    return np.array([given[name] for name in categories], dtype=labels.dtype)
+
+
+def _refuse_changed(dataset: Dataset) -> None:
+    stored = read_dataset(dataset.folder)
+    if dataset.card != stored.card or not dataset.manifest.equals(stored.manifest):
+        raise DataError(
+            f"The dataset's card or manifest is not the one in {dataset.folder}: "
+            f"{dataset.manifest.height} cells against {stored.manifest.height}. Nothing was "
+            "trained: its split is the folder's. Choose the cells by a split of the folder, or "
+            "give their pictures as an array."
+        )
 
 
 def _refuse_kind(X: Any) -> None:  # noqa: N803

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from leukoscope.foundation.errors import UsageError
 from leukoscope.verbs.ingest import ingest
 from leukoscope.verbs.split import split
 from leukoscope.verbs.study import study
@@ -31,6 +32,7 @@ def demo(*, out: Path) -> Path:
         If something else stands at *out*.
     """
     out = Path(out)
+    _refuse_foreign(out)
     cells = out / "cells"
     if not (cells / "dataset.json").is_file():
         ingest("phantom", "rotation-helps", out=cells)
@@ -38,3 +40,17 @@ def demo(*, out: Path) -> Path:
         # Few cases: a larger test says more of other cases than a larger training part.
         split(cells, test_share=0.3)
     return study("demo", data=cells, out=out / "study")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Take a new, empty or begun folder; what a killed demo left in it has a hidden name."""
+    if out.is_dir():
+        names = sorted(path.name for path in out.iterdir())
+        foreign = [n for n in names if n not in {"cells", "study"} and not n.startswith(".")]
+    else:
+        foreign = [out.name] if out.exists() or out.is_symlink() else []
+    if foreign:
+        raise UsageError(
+            f"{out} holds something else than a demo ({foreign[0]}); it was left untouched. "
+            "Give --out a new name."
+        )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from leukoscope.evaluation.results import Evaluation, evaluation_of, write_evaluation
 from leukoscope.foundation import files
+from leukoscope.foundation.errors import UsageError
 from leukoscope.records import tables
 from leukoscope.records.runs import predictions_of
 
@@ -19,7 +20,7 @@ def evaluate(source: Path, *, out: Path | None = None) -> Evaluation:
     source : Path
         A finished run (its test predictions are scored), or a predictions table of any
         tool, .parquet or .csv, with columns cell_id, category, predicted and perhaps
-        case, family and p_<category>.
+        case, family and ``p_<category>``.
     out : Path, optional
         A folder to make, with results and confusion as .parquet and .csv.
 
@@ -32,12 +33,17 @@ def evaluate(source: Path, *, out: Path | None = None) -> Evaluation:
     Raises
     ------
     UsageError
-        If something stands at *out*.
+        If something stands at *out*, or it is named like a table.
     DataError
         If the run is unfinished, cells are unlabelled, or the table breaks its shape.
     """
     if out is not None:
         files.refuse_existing(out)
+        if Path(out).suffix.lower() in {".csv", ".parquet"}:
+            raise UsageError(
+                f"--out is {out}, but several tables are written: give a folder name. "
+                "Nothing was written."
+            )
     found = evaluation_of(tables.read_table(predictions_of(source), tables.PREDICTIONS))
     if out is not None:
         files.build_folder(out, lambda folder: write_evaluation(folder, found))

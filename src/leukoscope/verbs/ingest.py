@@ -1,5 +1,6 @@
 """The verb ``ingest``."""
 
+import math
 from pathlib import Path
 
 from leukoscope.foundation.errors import UsageError, unknown_name
@@ -40,27 +41,31 @@ def ingest(
     Returns
     -------
     Path
-        The dataset folder: manifest, card and findings. Pictures stay where they are.
+        The dataset folder: manifest, card and findings. Pictures stay where they are. What
+        was found (repeated pictures, labels left out, files passed over) is noted.
 
     Raises
     ------
     UsageError
         If the source, map or setting is unknown, or something stands at *out*.
     DataError
-        If a picture cannot be taken (all are named), or fewer than two categories are left.
+        If a picture cannot be taken (all are named), a file may be a picture of a kind that
+        is not taken, or fewer than two categories are left.
     """
     if source == "phantom":
         if (categories, case_from, um_per_px) != (None, None, None):
             raise UsageError("phantom takes no further options: its setting says it all.")
-        return intake.ingest_phantom(load_setting(path), out=out)
+        return intake.ingest_phantom(load_setting(str(path)), out=out)
     readers = {"folder": list_folder, "pbc": list_pbc}
     if source not in readers:
         raise unknown_name("source", source, [*readers, "phantom"])
-    if um_per_px is not None and not um_per_px > 0:
-        raise UsageError(f"--um-per-px is {um_per_px}; it should be above 0. Nothing was written.")
+    if um_per_px is not None and not 0 < um_per_px < math.inf:
+        raise UsageError(
+            f"--um-per-px is {um_per_px}; it should be a number above 0. Nothing was written."
+        )
     listing = readers[source](Path(path), categories)
     if case_from is not None:
-        listing = with_cases(listing, case_from)
+        listing = with_cases(listing, str(case_from))
     return intake.ingest_listing(
         listing, source=source, root=Path(path), out=out, um_per_px=um_per_px
     )

@@ -4,9 +4,12 @@ from pathlib import Path
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
+from leukoscope.foundation.streams import check_seed
 from leukoscope.intake.splits import check_plan, hold_out, k_fold
 from leukoscope.records import tables
 from leukoscope.records.dataset import read_dataset, splits_path
+
+_SHARE = 0.2
 
 
 def split(
@@ -15,8 +18,8 @@ def split(
     name: str = "splits",
     folds: int | None = None,
     repeats: int = 1,
-    validation_share: float = 0.2,
-    test_share: float = 0.2,
+    validation_share: float = _SHARE,
+    test_share: float = _SHARE,
     seed: int = 0,
 ) -> Path:
     """Divide a dataset into training, validation and test.
@@ -50,12 +53,19 @@ def split(
     Raises
     ------
     UsageError
-        If a run used the split of that name already, or the shares do not add up.
+        If a run used the split of that name already, the shares do not add up or are given
+        with folds, or the seed is below 0.
     DataError
         If a category has too few groups for every side.
     """
+    check_seed(seed)
+    if folds is not None and (validation_share, test_share) != (_SHARE, _SHARE):
+        raise UsageError(
+            "--folds makes parts of equal size: --validation-share and --test-share belong to a "
+            "hold-out. Nothing was written. Give one or the other."
+        )
     known = read_dataset(dataset)
-    path = splits_path(dataset, name)
+    path = splits_path(known.folder, name)
     shares = {"train": 1 - validation_share - test_share}
     shares |= {"validation": validation_share, "test": test_share}
     check_plan(known.manifest, folds=folds, repeats=repeats, shares=shares)

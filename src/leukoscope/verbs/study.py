@@ -83,4 +83,4 @@ def study(
     check_name(training.model)
     training = with_weights(training, card, model, accept_licence)
     recipe = with_training(stated, training, replicates=replicates, seed=seed)
-    return report(run_study(recipe, known, weights=card, out=out, device=device))
+    return report(run_study(recipe, known, weights=card, out=Path(out), device=device))

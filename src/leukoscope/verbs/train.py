@@ -82,7 +82,7 @@ def train(
     """
     known = read_dataset(dataset)
     card = read_card(weights) if weights is not None else None
-    stated = TrainingRecipe.from_yaml(recipe) if recipe is not None else TrainingRecipe()
+    stated = TrainingRecipe.from_yaml(Path(recipe)) if recipe is not None else TrainingRecipe()
     wanted = changed(
         stated,
         model=model,
@@ -96,4 +96,4 @@ def train(
     )
     check_name(wanted.model)
     wanted = with_weights(wanted, card, model, accept_licence)
-    return train_run(known, wanted, weights=card, out=out, device=device)
+    return train_run(known, wanted, weights=card, out=Path(out), device=device)

@@ -1,0 +1,110 @@
+"""A study folder is told by its files alone: recipe, split, machines, units."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from tests.reporting.example import example
+from tests.reporting.reading import read, rows, table
+
+from leukoscope.records import tables
+from leukoscope.reporting.contents import StudyPage
+from leukoscope.reporting.study_folder import page_of
+from leukoscope.reporting.study_page import study_page
+
+PAGE: StudyPage = example(n_replicates=2)
+MACHINE = {"processor": "A", "device": "cpu", "precision": "float32", "packages": {"torch": "2.0"}}
+DATA = {"name": "cells", "source": "folder", "licence": None, "citation": None}
+DATA |= {"manifest_digest": "0" * 8}
+TRAINING = {"model": "resnet18", "preprocessing": {"size_px": 64}, "weights": None}
+TRAINING |= {"updates": 9, "batch_size": 8, "optimiser": "adamw", "learning_rate": 0.001}
+TRAINING |= {"schedule": "cosine", "validate_every": 3}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Lay a study folder down by hand: two arms, two replicates."""
+    recipe = {"name": "tiny", "question": "Does it help?", "metric": "macro_f", "margin": 0.01}
+    recipe |= {"baseline": "none", "replicates": 2, "seed": 0, "training": TRAINING}
+    recipe |= {"arms": {name: {"description": text} for name, text in PAGE.arms.items()}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(recipe))
+    write(tmp_path / "dataset.json", DATA)
+    results = PAGE.results.with_columns(unit=pl.lit("case"))
+    tables.write_table(tmp_path / "results.parquet", results, tables.RESULTS)
+    tables.write_table(tmp_path / "confusion.parquet", PAGE.confusion, tables.CONFUSION)
+    tables.write_table(tmp_path / "composition.parquet", PAGE.composition, tables.COMPOSITION)
+    for arm in PAGE.arms:
+        for replicate in ("00", "01"):
+            unit = tmp_path / "units" / arm / replicate
+            unit.mkdir(parents=True)
+            write(unit / "dataset.json", {"n_cells": {"train": 100}})
+            write(unit / "environment.json", MACHINE)
+    return tmp_path
+
+
+def write(path: Path, content: object) -> None:
+    """Write JSON."""
+    path.write_text(json.dumps(content))
+
+
+def test_no_command_is_told_but_the_recipe(folder: Path) -> None:
+    """What cannot be run is not shown; recipe and split are named by their digests."""
+    write(folder / "dataset.json", DATA | {"recipe_id": "r1", "split": "s", "split_digest": "d1"})
+    told = dict(page_of(folder).provenance)
+    assert "Command" not in told
+    assert "study.yaml" in told["Recipe"]
+    assert told["Digest of the recipe"] == "r1"
+    assert told["Split"] == "s"
+    assert told["Digest of the split"] == "d1"
+
+
+def test_an_older_study_states_no_split(folder: Path) -> None:
+    """What dataset.json does not hold is called not stated."""
+    told = dict(page_of(folder).provenance)
+    for label in ("Split", "Digest of the split", "Digest of the recipe"):
+        assert told[label] == "not stated"
+
+
+def test_one_machine_has_one_row(folder: Path) -> None:
+    """Equal units are told once."""
+    told = [row for row in page_of(folder).provenance if row[0].startswith(("Mach", "Soft"))]
+    assert told == [("Machine", "A, cpu, float32"), ("Software", "torch 2.0")]
+
+
+def test_every_machine_is_told(folder: Path) -> None:
+    """A unit made elsewhere, in whichever arm, has its own row with how many runs it made."""
+    other = MACHINE | {"device": "cuda", "packages": {"torch": "2.1"}}
+    write(folder / "units" / "online-rotation" / "01" / "environment.json", other)
+    told = [row for row in page_of(folder).provenance if row[0].startswith(("Mach", "Soft"))]
+    assert told == [
+        ("Machine of 3 of 4 runs", "A, cpu, float32"),
+        ("Machine of 1 of 4 runs", "A, cuda, float32"),
+        ("Software of 3 of 4 runs", "torch 2.0"),
+        ("Software of 1 of 4 runs", "torch 2.1"),
+    ]
+
+
+def test_the_page_shows_the_provenance(folder: Path) -> None:
+    """Each row stands in table 5 as it is, and the folder's place has no say."""
+    page = page_of(folder)
+    shown = rows(table(read(study_page(page)), "table-5").all("tbody")[0])
+    assert shown[: len(page.provenance)] == [list(row) for row in page.provenance]
+    moved = shutil.copytree(folder, folder / "moved")
+    assert study_page(page_of(moved)) == study_page(page)
+
+
+def test_an_assumed_unit_is_not_the_unit(folder: Path) -> None:
+    """Rows as wide as for other people neither name the unit nor count as a second answer."""
+    results = tables.read_table(folder / "results.parquet", tables.RESULTS)
+    results = results.with_columns(unit=pl.lit("family"))
+    wide = results.filter(pl.col("low").is_not_null()).with_columns(
+        unit=pl.lit("as if 50 cells a person"), method=pl.lit("widened")
+    )
+    tables.write_table(folder / "results.parquet", results, tables.RESULTS)
+    plain = study_page(page_of(folder))
+    tables.write_table(folder / "results.parquet", pl.concat([wide, results]), tables.RESULTS)
+    assert page_of(folder).unit == "family"
+    assert study_page(page_of(folder)) == plain
