@@ -95,3 +95,11 @@ def test_only_control_characters_are_left_out(text: str) -> None:
     kept = wording.without_controls(text)
     assert kept == "".join(c for c in text if unicodedata.category(c) != "Cc" or c in "\t\n")
     assert wording.without_controls(kept) == kept
+
+
+def test_a_method_in_short_has_no_counts():
+    """What differs from row to row is left to the tables; the way stays named."""
+    for counts in ("51 groups × 8 replicates", "3 groups × 5 replicates"):
+        method = f"two-way jackknife t (logit), {counts}, Satterthwaite degrees"
+        short = wording.method_in_short(method)
+        assert short == "two-way jackknife t (logit), Satterthwaite degrees"

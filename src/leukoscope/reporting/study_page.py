@@ -104,7 +104,7 @@ def _methods(scores: Scores) -> list[tuple[str, str]]:
     rows = []
     for label, paired in (("Intervals of scores", False), ("Intervals of differences", True)):
         methods = {
-            score.method
+            wording.method_in_short(score.method)
             for key, score in scores.items()
             if key.replicate is None and (key.baseline is not None) == paired and score.bounds
         }

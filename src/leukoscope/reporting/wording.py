@@ -4,6 +4,8 @@ Undefined is said in words and never shown as 0. A minus is a minus sign, thousa
 are set apart by a narrow space that does not break.
 """
 
+import re
+
 UNDEFINED = "undefined"
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -115,3 +117,8 @@ def without_controls(text: str) -> str:
 def reason(method: str) -> str:
     """Say why there is no interval, from the method that could not give one."""
     return method.removeprefix("undefined:").strip() or "no reason given"
+
+
+def method_in_short(method: str) -> str:
+    """Name a method without the counts that differ from row to row; the tables keep them."""
+    return re.sub(r", \d+ groups( × \d+ replicates)?", "", method)
