@@ -130,7 +130,8 @@ def _write_through(descriptor: int, folder: Path, rows: Pixels) -> None:
 
 @contextlib.contextmanager
 def _open_at(path: Path, offset: int) -> Iterator[int]:
-    _refuse_short(path, offset) if offset else None
+    if offset:
+        _refuse_short(path, offset)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
     try:
         os.lseek(descriptor, offset, os.SEEK_SET)

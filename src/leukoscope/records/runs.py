@@ -70,7 +70,7 @@ class ModelCard(Recipe):
     dataset_digest: str
     """Digest of the manifest it was trained on."""
     training_cells_digest: str
-    """Digest of the sorted contents of its training and validation cells."""
+    """Digest of the sorted contents of the cells it has seen."""
     seen: SeenCells = Field(default=SeenCells(), repr=False)
     """The cells of its training and validation, and of those of the model it started from."""
 

@@ -1,7 +1,6 @@
 """The life of a run folder: begun, gone on with, finished; never overwritten."""
 
 import hashlib
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -236,10 +235,7 @@ def _sweep(out: Path) -> None:
 def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:
     path = splits_path(dataset.folder, recipe.split).with_suffix(".used.json")
     used = files.read_json(path) if path.is_file() else []
-    # A classifier's run is gone when its fit is over.
-    is_lasting = Path(tempfile.gettempdir()).resolve() not in out.resolve().parents
-    name = str(out) if is_lasting else "a run since removed"
-    files.write_json(path, sorted({*used, name}))
+    files.write_json(path, sorted({*used, str(out.resolve())}))
 
 
 def _starting_network(

@@ -71,8 +71,11 @@ def split(
     check_plan(known.manifest, folds=folds, repeats=repeats, shares=shares)
     used = path.with_suffix(".used.json")
     if used.is_file():
+        run = files.read_json(used)[0]
+        # A classifier's run, for one, is gone when its fit is over.
+        gone = "" if Path(run).exists() else ", which is no longer there,"
         raise UsageError(
-            f"{path} was used by run {files.read_json(used)[0]} and was left untouched. "
+            f"{path} was used by run {run}{gone} and was left untouched. "
             "Give the new split another --name."
         )
     if folds is None:
