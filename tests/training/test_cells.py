@@ -28,7 +28,7 @@ def noise(n=N, size_px=12):
     pixels = stream(1, "noise").integers(0, 256, (n, size_px, size_px, 3), dtype=np.uint8)
     names = [f"cell-{i}" for i in range(n)]
     store = PixelStore(pixels, {name: i for i, name in enumerate(names)})
-    return Cells(names, np.zeros(n, dtype=np.int64), np.arange(n), store)
+    return Cells(names, np.zeros(n, np.int64), np.arange(n), store, np.zeros(n, np.int64))
 
 
 def pixels_at(cells, visit, **recipe):

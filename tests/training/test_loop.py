@@ -23,7 +23,7 @@ def coloured(n, purpose):
     pixels = COLOURS[codes][:, None, None] + rng.integers(-30, 31, (n, 24, 24, 3))
     names = [f"{purpose}-{i}" for i in range(n)]
     store = PixelStore(pixels.astype(np.uint8), {name: i for i, name in enumerate(names)})
-    return Cells(names, codes, np.arange(n), store)
+    return Cells(names, codes, np.arange(n), store, np.zeros(n, np.int64))
 
 
 def run(folder, **settings):

@@ -10,7 +10,7 @@ from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.foundation.streams import key
 from leukoscope.records.recipes import Recipe, read_yaml
-from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.recipe import AugmentationUse, TrainingRecipe
 
 
 class Arm(Recipe):
@@ -20,8 +20,12 @@ class Arm(Recipe):
     """What a reader should know of it."""
     augmentation: AugmentationRecipe = AugmentationRecipe()
     """What is done to its training cells."""
-    augmentation_use: Literal["online", "in-place"] = "online"
+    augmentation_use: AugmentationUse = "online"
     """How; see TrainingRecipe."""
+    copies: int = Field(default=0, ge=0, le=100)
+    """With ``copies``: how many of each cell; see TrainingRecipe."""
+    times_originals: float = Field(default=1.0, ge=1, le=100)
+    """Size of its draw, in times the study's ``train_cells``; the smaller is part of the larger."""
 
 
 class StudyRecipe(Recipe):
@@ -64,10 +68,13 @@ class StudyRecipe(Recipe):
     def unit(self, arm: str, replicate: int) -> TrainingRecipe:
         """Say what one unit trains: the arm's augmentation, the replicate's seed."""
         special = self.arms[arm]
+        cells = self.training.train_cells
         return self.training.model_copy(
             update={
                 "augmentation": special.augmentation,
                 "augmentation_use": special.augmentation_use,
+                "copies": special.copies,
+                "train_cells": cells and round(cells * special.times_originals),
                 "seed": key(self.seed, "replicate", replicate) % 2**31,
             }
         )

@@ -108,7 +108,8 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
 def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:
     """Keep each replicate's draw below the whole pool, and say so in the stored recipe."""
     train = divided.filter((pl.col("split") == "train") & pl.col("origin").is_null())
-    largest = int(train.height * _POOL_SHARE)
+    most = max(arm.times_originals for arm in recipe.arms.values())
+    largest = int(train.height * _POOL_SHARE / most)
     if largest < 2 * train["category"].n_unique():
         raise DataError(
             f"The training split holds {train.height} cells of {train['category'].n_unique()} "
@@ -117,8 +118,9 @@ def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe
     wanted = recipe.training.train_cells or largest
     if wanted > largest:
         progress.note(
-            f"Each training draws {largest} of the {train.height} training cells, not {wanted}: "
-            "replicates must differ in their cells."
+            f"Each training draws {largest} of the {train.height} training cells, not {wanted}"
+            + (f" (the largest arm {most:g} times as many)" if most > 1 else "")
+            + ": replicates must differ in their cells."
         )
     training = recipe.training.model_copy(update={"train_cells": min(wanted, largest)})
     return recipe.model_copy(update={"training": training})

@@ -23,13 +23,24 @@ class Cells:
     codes: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     store: PixelStore
+    copies: npt.NDArray[np.int64]
+    """0 where the cell stands for itself, 1, 2, … where for one of its augmented copies."""
 
 
-def gather(part: pl.DataFrame, categories: Sequence[str], store: PixelStore) -> Cells:
-    """Look up codes and rows of some cells of a manifest."""
+def gather(
+    part: pl.DataFrame, categories: Sequence[str], store: PixelStore, *, copies: int = 0
+) -> Cells:
+    """Look up codes and rows of some cells of a manifest; each is named once more for a copy."""
     code_of = {name: code for code, name in enumerate(categories)}
     codes = np.array([code_of[name] for name in part["category"]], dtype=np.int64)
-    return Cells(part["cell_id"].to_list(), codes, store.rows(part["content"].to_list()), store)
+    times = 1 + copies
+    return Cells(
+        part["cell_id"].to_list() * times,
+        np.tile(codes, times),
+        np.tile(store.rows(part["content"].to_list()), times),
+        store,
+        np.repeat(np.arange(times), part.height),
+    )
 
 
 def training_draw(train: pl.DataFrame, n_cells: int | None, seed: int) -> pl.DataFrame:
@@ -122,8 +133,10 @@ def batch_pixels(
     pixels = cells.store.take(cells.rows[places])
     if not recipe.augmentation.steps:
         return pixels
-    copies = visits if recipe.augmentation_use == "online" else np.zeros_like(visits)
+    copies = visits if recipe.augmentation_use == "online" else cells.copies[places]
     for i, (place, copy) in enumerate(zip(places.tolist(), copies.tolist(), strict=True)):
+        if recipe.copies and copy == 0:
+            continue
         drawn = draw(recipe.augmentation, recipe.seed, cells.cell_ids[place], copy)
         pixels[i] = apply(drawn, pixels[i])
     return pixels

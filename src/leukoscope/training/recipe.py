@@ -1,12 +1,14 @@
 """What a training is, as a value: everything its result depends on, but for data and machine."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.records.recipes import Recipe
 from leukoscope.records.runs import Preprocessing, Setting, WeightsOrigin
+
+AugmentationUse = Literal["online", "in-place", "copies"]
 
 
 class TrainingRecipe(Recipe):
@@ -22,8 +24,11 @@ class TrainingRecipe(Recipe):
     """How pixels become the network's input."""
     augmentation: AugmentationRecipe = AugmentationRecipe()
     """What is done to training cells."""
-    augmentation_use: Literal["online", "in-place"] = "online"
-    """``online``: anew at each visit. ``in-place``: once for all, the same at each visit."""
+    augmentation_use: AugmentationUse = "online"
+    """``online``: anew at each visit. ``in-place``: once for all, the same at each visit.
+    ``copies``: as it was, and beside it *copies* augmented ones, the same at each visit."""
+    copies: int = Field(default=0, ge=0, le=100)
+    """With ``copies``: augmented copies of each training cell, drawn as ``augment`` draws them."""
     train_cells: int | None = Field(default=None, ge=2)
     """How many cells are drawn from the training split, whole families, stratified; all if null."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
@@ -58,3 +63,11 @@ class TrainingRecipe(Recipe):
     """Which of its folds."""
     seed: int = Field(default=0, ge=0)
     """Draw of training cells, initial weights, order and augmentation follow from it."""
+
+    @model_validator(mode="after")
+    def _check_copies(self) -> Self:
+        if (self.augmentation_use == "copies") != (self.copies > 0):
+            raise ValueError("augmentation_use: copies goes with copies: 1 or more, and only so")
+        if self.copies and not self.augmentation.steps:
+            raise ValueError("copies of an augmentation without steps would be the cells again")
+        return self

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from leukoscope.fitting.machine import choose_device, choose_precision, describe
+from leukoscope.fitting.machine import choose_device, choose_precision, describe, keep_memory
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.store import open_store
@@ -86,12 +86,13 @@ def train_run(
             return out
         _sweep(out)
         torch.set_num_threads(begun["threads"])
+        keep_memory()
         categories = dataset.card.categories
         seen = pl.concat([sides["train"], sides["validation"]])
         store = open_store(dataset, seen, recipe.preprocessing.size_px)
         state = fit(
             network,
-            gather(sides["train"], categories, store),
+            gather(sides["train"], categories, store, copies=recipe.copies),
             gather(sides["validation"], categories, store),
             recipe,
             run=out,
