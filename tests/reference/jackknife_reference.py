@@ -34,15 +34,40 @@ def logit_interval(value, left, level=0.95):
 
 def two_way(baseline, other, metric, level=0.95):
     """Compare two arms: (value, low, high, p, degrees, S_G, S_R, S_GR) by plain sums."""
-    n_replicates, n_groups = len(baseline), len(baseline[0])
-    d, u = [], []
+    d, left = [], []
     for old, new in zip(baseline, other, strict=True):
         whole = [scores_reference.scores(add(arm))[metric] for arm in (new, old)]
         d.append(whole[0] - whole[1])
-        left = [
-            a - b for a, b in zip(without_each(new, metric), without_each(old, metric), strict=True)
-        ]
-        u.append([(n_groups - 1) * (d[-1] - x) for x in left])
+        pairs = zip(without_each(new, metric), without_each(old, metric), strict=True)
+        left.append([a - b for a, b in pairs])
+    return _two_way(d, left, level)
+
+
+def two_way_of_category(baseline, other, metric, category, level=0.95):
+    """Do the same for one category, with the groups that have cells of it in truth or call."""
+    used = [
+        g
+        for g in range(len(baseline[0]))
+        if any(_speaks(arm[g], metric, category) for arm in (*baseline, *other))
+    ]
+    d, left = [], []
+    for old, new in zip(baseline, other, strict=True):
+        whole = [scores_reference.scores(add(arm))[metric][category] for arm in (new, old)]
+        d.append(whole[0] - whole[1])
+        without = [[one[category] for one in without_each(arm, metric)] for arm in (new, old)]
+        left.append([without[0][g] - without[1][g] for g in used])
+    return _two_way(d, left, level)
+
+
+def _speaks(matrix, metric, category):
+    truth = sum(matrix[category])
+    calls = sum(row[category] for row in matrix)
+    return {"recall": truth, "precision": calls, "f": truth + calls}[metric] > 0
+
+
+def _two_way(d, left, level):
+    n_replicates, n_groups = len(left), len(left[0])
+    u = [[(n_groups - 1) * (d[r] - x) for x in left[r]] for r in range(n_replicates)]
     of_group = [statistics.fmean(row[g] for row in u) for g in range(n_groups)]
     of_replicate = [statistics.fmean(row) for row in u]
     grand = statistics.fmean(of_group)

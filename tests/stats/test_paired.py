@@ -10,8 +10,8 @@ from tests.reference import jackknife_reference
 
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
-from leukoscope.stats.paired import holm, paired_difference, verdict
-from leukoscope.stats.scores import SCALAR_METRICS, scores
+from leukoscope.stats.paired import holm, paired_by_category, paired_difference, verdict
+from leukoscope.stats.scores import CATEGORY_METRICS, SCALAR_METRICS, scores
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 HALF_BY_HAND = student.ppf(0.975, 169 / 89) * 13**0.5 / 12
@@ -203,6 +203,88 @@ def test_shapes_metrics_and_levels_are_checked():
         paired_difference(before, after, "macro_f1")
     with pytest.raises(UsageError, match="confidence level"):
         paired_difference(before, after, "accuracy", 95)
+
+
+@pytest.mark.parametrize("metric", CATEGORY_METRICS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_categories_agree_with_plain_sums(metric, seed):
+    """Each category's value, bounds, p, degrees and parts equal those of the loops."""
+    before, after = arms_of(seed)
+    for c, seen in enumerate(paired_by_category(before, after, metric)):
+        expected = jackknife_reference.two_way_of_category(
+            before.tolist(), after.tolist(), metric, c
+        )
+        ours = (seen.value, seen.low, seen.high, seen.p_value, seen.degrees, seen.variance_groups)
+        both = (seen.variance_replicates, seen.variance_interaction)
+        np.testing.assert_allclose((*ours, *both), expected, rtol=1e-7)
+
+
+def test_the_recall_of_a_category_is_the_accuracy_on_its_cells():
+    """With the other categories' cells taken out, both comparisons are one."""
+    before, after = arms_of(16)
+    alone = [arm * np.array([0, 1, 0])[:, None] for arm in (before, after)]
+    seen, expected = (
+        dataclasses.astuple(one)[:9]
+        for one in (
+            paired_by_category(before, after, "recall")[1],
+            paired_difference(*alone, "accuracy"),
+        )
+    )
+    np.testing.assert_allclose(seen, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", CATEGORY_METRICS)
+def test_cases_without_the_category_lend_nothing(metric):
+    """Twenty cases that hold and are called two other categories change no number of the third."""
+    before, after = arms_of(17)
+    others = np.broadcast_to([[5, 1, 0], [2, 4, 0], [0, 0, 0]], (3, 20, 3, 3))
+    wide = [np.concatenate([arm, others], axis=1) for arm in (before, after)]
+    alone, among = (paired_by_category(*arms, metric)[2] for arms in ((before, after), wide))
+    assert among.n_groups == alone.n_groups == 4
+    np.testing.assert_allclose(
+        dataclasses.astuple(among)[:9], dataclasses.astuple(alone)[:9], rtol=1e-9
+    )
+
+
+def test_calls_in_one_replicate_of_one_arm_make_a_group_of_precision():
+    """A case without the category whose cells are called it once counts for its precision."""
+    before, after = (np.concatenate([arm, arm[:, :1]], axis=1) for arm in arms_of(19))
+    for arm in (before, after):
+        arm[:, 4] = np.diag([6, 6, 0])
+    groups = [paired_by_category(before, after, name)[2].n_groups for name in CATEGORY_METRICS]
+    after[1, 4, 0] = [5, 0, 1]
+    more = [paired_by_category(before, after, name)[2].n_groups for name in CATEGORY_METRICS]
+    assert dict(zip(CATEGORY_METRICS, groups, strict=True)) == dict.fromkeys(CATEGORY_METRICS, 4)
+    assert dict(zip(CATEGORY_METRICS, more, strict=True)) == {"recall": 4, "precision": 5, "f": 5}
+
+
+def test_a_category_never_called_in_a_replicate_has_no_precision():
+    """What is undefined in one replicate has no mean over them, and the method says where."""
+    before, after = arms_of(20)
+    after[1, :, :, 0] += after[1, :, :, 2]
+    after[1, :, :, 2] = 0
+    seen = paired_by_category(before, after, "precision")
+    assert np.isnan([seen[2].value, seen[2].low, seen[2].p_value]).all()
+    assert seen[2].method == "undefined: no cells to score in one of the replicates"
+    assert seen[0].p_value > 0
+
+
+def test_a_category_of_one_case_or_of_none_has_no_interval():
+    """One case of it has a value alone; a category without cells or calls has nothing."""
+    before, after = (np.pad(arm, ((0, 0), (0, 0), (0, 1), (0, 1))) for arm in arms_of(21))
+    before[:, 1:, 2] = after[:, 1:, 2] = 0
+    seen = paired_by_category(before, after, "recall")
+    assert seen[2].method == "undefined: fewer than 2 groups"
+    assert -1 <= seen[2].value <= 1
+    assert [one[3].method for one in (seen, paired_by_category(before, after, "f"))] == [
+        "undefined: no cells to score"
+    ] * 2
+
+
+def test_metrics_by_category_are_checked():
+    """Accuracy has no category."""
+    with pytest.raises(UsageError, match="recall"):
+        paired_by_category(*arms_of(22), "accuracy")
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,15 @@ def filled(groups: Margins) -> Margins:
     return groups if used.all() else Margins(*(counts[used] for counts in groups))
 
 
+def cells_behind(arm: Margins, metric: str) -> NDArray[np.number]:
+    """Count the cells of each group that a score speaks of, (g,) or (g, k)."""
+    if metric in SCALAR_METRICS:
+        cells: NDArray[np.number] = arm.truth.sum(axis=-1)
+        return cells
+    by_category = {"recall": arm.truth, "precision": arm.calls, "f": arm.truth + arm.calls}
+    return by_category[metric]
+
+
 def _without_each(total: Margins, groups: Margins) -> dict[str, NDArray[np.float64]]:
     rest = Margins(*(whole - part for whole, part in zip(total, groups, strict=True)))
     values = scores_of_margins(rest)

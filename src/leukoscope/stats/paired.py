@@ -8,8 +8,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.stats.binomial import tail_of
-from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
-from leukoscope.stats.scores import SCALAR_METRICS, Margins, scores_of_margins
+from leukoscope.stats.jackknife import (
+    cells_behind,
+    filled,
+    group_margins,
+    leave_one_out,
+    total_of,
+)
+from leukoscope.stats.scores import (
+    CATEGORY_METRICS,
+    SCALAR_METRICS,
+    Margins,
+    scores_of_margins,
+)
 
 Verdict = Literal["helps", "harms", "no difference larger than m", "undecided"]
 
@@ -39,6 +50,8 @@ class TwoWay:
         Groups with cells, and replicates.
     method : str
         How the bounds were got, or why there are none.
+    variance_interaction : float
+        What the two variances hold in common: the interaction of groups and replicates.
     """
 
     value: float
@@ -51,6 +64,7 @@ class TwoWay:
     n_groups: int
     n_replicates: int
     method: str
+    variance_interaction: float = np.nan
 
 
 def paired_difference(
@@ -122,25 +136,49 @@ def paired_difference(
     if metric not in SCALAR_METRICS:
         raise unknown_name("metric of a paired comparison", metric, SCALAR_METRICS)
     tail = tail_of(level)
-    differences, influence = _influence(_paired_margins(baseline, other), metric)
-    groups, replicates, interaction = variance_parts(differences, influence)
-    blank = TwoWay(
-        value=float(differences.mean()),
-        low=np.nan,
-        high=np.nan,
-        p_value=np.nan,
-        degrees=np.nan,
-        variance_groups=groups,
-        variance_replicates=replicates,
-        n_groups=influence.shape[1],
-        n_replicates=influence.shape[0],
-        method="",
-    )
-    # A group that cannot be left out makes its column of influences NaN, and so every part.
-    reason = _missing(blank, defined=not np.isnan(influence).any())
-    if reason:
-        return replace(blank, method=f"undefined: {reason}")
-    return _with_interval(blank, interaction, tail)
+    differences, without = _differences(paired_margins(baseline, other), metric)
+    return _compared(differences, without, tail)
+
+
+def paired_by_category(
+    baseline: ArrayLike, other: ArrayLike, metric: str, level: float = 0.95
+) -> list[TwoWay]:
+    """Compare two arms category by category, as :func:`paired_difference` does as a whole.
+
+    Parameters
+    ----------
+    baseline, other : (r, g, k, k) integers
+        As for :func:`paired_difference`.
+    metric : str
+        ``recall``, ``precision`` or ``f``.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    list of k TwoWay
+        A group counts for a category, and lends degrees, under the condition of
+        :func:`~leukoscope.stats.replicated.replicated_intervals`: if it has true cells
+        of the category for recall, calls in any replicate of either arm for precision,
+        either for F. Bounds are NaN, with the reason, as for
+        :func:`paired_difference`; the value too where the score is undefined in a
+        replicate, as precision is without calls.
+
+    Raises
+    ------
+    DataError, UsageError
+        As :func:`paired_difference`.
+    """
+    if metric not in CATEGORY_METRICS:
+        raise unknown_name("metric of a comparison by category", metric, CATEGORY_METRICS)
+    tail = tail_of(level)
+    pairs = paired_margins(baseline, other)
+    differences, without = _differences(pairs, metric)
+    counts = np.array([[cells_behind(arm, metric) > 0 for arm in pair] for pair in pairs])
+    used = np.asarray(counts.any(axis=(0, 1)))
+    return [
+        _compared(differences[:, c], without[:, used[:, c], c], tail) for c in range(used.shape[1])
+    ]
 
 
 def verdict(low: float, high: float, margin: float) -> Verdict:
@@ -210,7 +248,15 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def _paired_margins(baseline: ArrayLike, other: ArrayLike) -> list[tuple[Margins, Margins]]:
+def paired_margins(baseline: ArrayLike, other: ArrayLike) -> list[tuple[Margins, Margins]]:
+    """Read the margins of both arms off each replicate, groups without cells left out.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ, the matrices are not counts, or the true cells of a group
+        are not the same in all replicates of both arms.
+    """
     before, after = np.asarray(baseline), np.asarray(other)
     if before.shape != after.shape or before.ndim != 4 or before.shape[0] == 0:
         raise DataError(
@@ -229,16 +275,46 @@ def _paired_margins(baseline: ArrayLike, other: ArrayLike) -> list[tuple[Margins
     return [(filled(old), filled(new)) for old, new in pairs]
 
 
-def _influence(
+def _differences(
     pairs: list[tuple[Margins, Margins]], metric: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute d_r, of shape (r,), and u_rg, of shape (r, g)."""
+    """Compute d_r, of shape (r,) or (r, k), and d_{r,−g}, of shape (r, g) or (r, g, k)."""
     whole = [[scores_of_margins(total_of(arm))[metric] for arm in pair] for pair in pairs]
     differences = np.array([new - old for old, new in whole])
     without = np.stack(
         [leave_one_out(new)[metric] - leave_one_out(old)[metric] for old, new in pairs]
     )
-    return differences, (without.shape[1] - 1) * (differences[:, None] - without)
+    return differences, without
+
+
+def _compared(
+    differences: NDArray[np.float64], without: NDArray[np.float64], tail: float
+) -> TwoWay:
+    """Take the interval from differences, (r,), and those without each group, (r, g)."""
+    n_replicates, n_groups = without.shape
+    influence = (n_groups - 1) * (differences[:, None] - without)
+    groups, replicates, interaction = variance_parts(differences, influence)
+    blank = TwoWay(
+        value=float(differences.mean()),
+        low=np.nan,
+        high=np.nan,
+        p_value=np.nan,
+        degrees=np.nan,
+        variance_groups=groups,
+        variance_replicates=replicates,
+        n_groups=n_groups,
+        n_replicates=n_replicates,
+        method="",
+        variance_interaction=interaction,
+    )
+    if np.isnan(blank.value):
+        where = "" if np.isnan(differences).all() else " in one of the replicates"
+        return replace(blank, method=f"undefined: no cells to score{where}")
+    # A group that cannot be left out makes its column of influences NaN, and so every part.
+    reason = _missing(blank, defined=not np.isnan(influence).any())
+    if reason:
+        return replace(blank, method=f"undefined: {reason}")
+    return _with_interval(blank, interaction, tail)
 
 
 def variance_parts(
@@ -260,8 +336,6 @@ def variance_parts(
 
 
 def _missing(result: TwoWay, *, defined: bool) -> str:
-    if np.isnan(result.value):
-        return "no cells to score"
     if result.n_groups < 2:
         return "fewer than 2 groups"
     if not defined:
@@ -300,13 +374,26 @@ def _with_interval(result: TwoWay, interaction: float, tail: float) -> TwoWay:
 def combined_variance(result: TwoWay, interaction: float) -> tuple[float, float, str]:
     """Add up the parts to a variance, its degrees, and the words for how that was done."""
     groups, replicates = result.variance_groups, result.variance_replicates
-    of_groups, of_replicates = result.n_groups - 1.0, result.n_replicates - 1.0
+    variance, degrees = added_up(
+        groups, replicates, interaction, (result.n_groups, result.n_replicates)
+    )
+    how = "Satterthwaite degrees"
     if interaction > min(groups, replicates):
-        if groups >= replicates:
-            return groups, of_groups, "spread of groups alone"
-        return replicates, of_replicates, "spread of replicates alone"
-    variance = groups + replicates - interaction
-    moments = groups**2 / of_groups + replicates**2 / of_replicates
-    moments += interaction**2 / (of_groups * of_replicates)
-    degrees = max(variance**2 / moments, min(of_groups, of_replicates))
-    return variance, degrees, "Satterthwaite degrees"
+        how = f"spread of {'groups' if groups >= replicates else 'replicates'} alone"
+    return float(variance), float(degrees), how
+
+
+def added_up(
+    groups: ArrayLike, replicates: ArrayLike, interaction: ArrayLike, design: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute V and ν of :func:`paired_difference` from S_G, S_R, S_GR of any shape, and (G, R)."""
+    s_g, s_r, s_gr = (
+        np.asarray(part, dtype=np.float64) for part in (groups, replicates, interaction)
+    )
+    of_groups, of_replicates = design[0] - 1, design[1] - 1
+    variance = np.maximum(s_g + s_r - s_gr, np.maximum(s_g, s_r))
+    moments = s_g**2 / of_groups + s_r**2 / of_replicates + s_gr**2 / (of_groups * of_replicates)
+    together = variance**2 / np.maximum(moments, np.finfo(np.float64).tiny)
+    alone = np.where(s_g >= s_r, of_groups, of_replicates)
+    floor = min(of_groups, of_replicates)
+    return variance, np.where(s_gr > np.minimum(s_g, s_r), alone, np.maximum(together, floor))

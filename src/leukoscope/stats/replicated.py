@@ -7,9 +7,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.stats.binomial import tail_of
 from leukoscope.stats.intervals import NO_SPREAD, Interval, exact_in_groups
-from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
+from leukoscope.stats.jackknife import (
+    cells_behind,
+    filled,
+    group_margins,
+    leave_one_out,
+    total_of,
+)
 from leukoscope.stats.paired import NO_VARIANCE, TwoWay, combined_variance, variance_parts
-from leukoscope.stats.scores import SCALAR_METRICS, Margins, scores_of_margins
+from leukoscope.stats.scores import scores_of_margins
 
 
 def replicated_intervals(
@@ -49,7 +55,7 @@ def replicated_intervals(
     for metric in without[0]:
         values = np.stack([one[metric] for one in whole])
         left = np.stack([one[metric] for one in without])
-        cells = np.stack([_cells(arm, metric) for arm in arms])
+        cells = np.stack([cells_behind(arm, metric) for arm in arms])
         if values.ndim == 1:
             found[metric] = _interval(metric, values, left, cells, level)
         else:
@@ -58,15 +64,6 @@ def replicated_intervals(
                 for c in range(values.shape[1])
             ]
     return found
-
-
-def _cells(arm: Margins, metric: str) -> NDArray[np.number]:
-    """Count the cells of each group that a score speaks of, (g,) or (g, k)."""
-    if metric in SCALAR_METRICS:
-        cells: NDArray[np.number] = arm.truth.sum(axis=-1)
-        return cells
-    by_category = {"recall": arm.truth, "precision": arm.calls, "f": arm.truth + arm.calls}
-    return by_category[metric]
 
 
 def _interval(
