@@ -7,9 +7,8 @@ from polars.testing import assert_frame_equal
 from sklearn import metrics
 from tests.evaluation.drawn import NAMES, predictions, shaped, values
 
-from leukoscope.evaluation.results import AS_IF_CASES, confusion_table, score_table, study_table
-from leukoscope.foundation.errors import DataError
-from leukoscope.stats.paired import holm
+from leukoscope.evaluation.comparisons import study_table
+from leukoscope.evaluation.results import AS_IF_CASES, confusion_table, score_table
 
 MERGED = {"segmented": "neutrophil", "band": "neutrophil"}
 SCALARS = ("accuracy", "balanced_accuracy", "macro_f")
@@ -150,86 +149,3 @@ def test_the_views_of_counts_are_those_of_all_arms():
     seen = confusion_table({"plain": [plain], "odd": [odd]})
     pairs = seen.select("arm", "view").unique().sort("arm", "view").rows()
     assert pairs == [(arm, view) for arm in ("odd", "plain") for view in ("merged", "strict")]
-
-
-def study(*names, n_replicates=4, seed=8, **purposes):
-    """Draw arms of a study: replicates of predictions of the same cells."""
-    return {
-        arm: {
-            r: predictions(seed, purpose=f"{purposes.get(arm, arm)} {r}")
-            for r in range(n_replicates)
-        }
-        for arm in names
-    }
-
-
-def differences(table, **where):
-    """Give the rows that compare an arm with the baseline."""
-    rows = table.filter(pl.col("baseline").is_not_null())
-    for name, wanted in where.items():
-        rows = rows.filter(pl.col(name) == wanted)
-    return rows
-
-
-def test_an_arm_against_itself_differs_by_nothing():
-    """Equal predictions: difference 0, p 1, in every metric and view."""
-    arms = study("none", "twin", twin="none")
-    rows = differences(study_table("s", arms, "none", "macro_f"))
-    assert rows.height == 2 * len(SCALARS)
-    assert rows["value"].to_list() == [0.0] * rows.height
-    assert rows["p_value"].to_list() == [1.0] * rows.height
-
-
-def test_exchanging_the_arms_turns_the_sign():
-    """Differences and bounds are mirrored; p values stay."""
-    arms = study("one", "two")
-    there = differences(study_table("s", arms, "one", "macro_f"))
-    back = differences(study_table("s", arms, "two", "macro_f"))
-    for name, mirrored in (("value", "value"), ("low", "high"), ("high", "low")):
-        assert there[name].to_list() == pytest.approx((-back[mirrored]).to_list())
-    assert there["p_value"].to_list() == pytest.approx(back["p_value"].to_list())
-
-
-def test_only_the_planned_comparisons_are_adjusted_and_together():
-    """Holm over the arms for the primary metric, strict; everything else is descriptive."""
-    arms = study("none", "one", "two", "three")
-    rows = differences(study_table("s", arms, "none", "accuracy"))
-    planned = (pl.col("metric") == "accuracy") & (pl.col("view") == "strict")
-    adjusted = rows.filter(planned)
-    assert adjusted["arm"].to_list() == ["one", "two", "three"]
-    assert adjusted["p_adjusted"].to_list() == pytest.approx(holm(adjusted["p_value"]).tolist())
-    assert rows.filter(~planned)["p_adjusted"].null_count() == rows.height - 3
-
-
-def test_only_replicates_that_all_arms_finished_are_compared():
-    """A replicate one arm lacks changes nothing, whatever it holds."""
-    arms = study("none", "one")
-    short = {"none": arms["none"], "one": {r: arms["one"][r] for r in (0, 2)}}
-    even = {arm: {r: runs[r] for r in (0, 2)} for arm, runs in arms.items()}
-    seen = study_table("s", short, "none", "macro_f")
-    assert_frame_equal(seen, study_table("s", even, "none", "macro_f"), check_exact=True)
-    assert set(seen["replicate"].drop_nulls()) == {0, 2}
-
-
-def test_arms_without_a_common_replicate_are_refused():
-    """There is nothing to compare, and that is said."""
-    arms = study("none", "one")
-    torn = {"none": {0: arms["none"][0]}, "one": {1: arms["one"][1]}}
-    with pytest.raises(DataError, match="No replicate was finished by all arms"):
-        study_table("s", torn, "none", "macro_f")
-
-
-def test_a_studys_means_and_single_runs_are_both_in_the_table():
-    """The mean over replicates is the mean of the runs' own values, for each arm."""
-    arms = study("none", "one")
-    seen = study_table("s", arms, "none", "macro_f").filter(
-        pl.col("baseline").is_null(), pl.col("view") == "strict", pl.col("metric") == "accuracy"
-    )
-    for arm, runs in arms.items():
-        own = seen.filter(pl.col("arm") == arm)
-        single = own.filter(pl.col("replicate").is_not_null())
-        truth = [(run["category"] == run["predicted"]).mean() for run in runs.values()]
-        assert single["value"].to_list() == pytest.approx(truth)
-        mean = own.filter(pl.col("replicate").is_null())
-        assert mean["value"].to_list() == pytest.approx([np.mean(truth)])
-        assert mean["low"][0] < mean["value"][0] < mean["high"][0]

@@ -3,7 +3,13 @@ import yaml
 from tests.replication.conftest import STUDY
 
 from leukoscope.foundation.errors import RecipeError, UsageError
-from leukoscope.replication.recipe import StudyRecipe, load_study, named_studies, with_training
+from leukoscope.replication.recipe import (
+    StudyRecipe,
+    Unit,
+    load_study,
+    named_studies,
+    with_training,
+)
 from leukoscope.training.recipe import TrainingRecipe
 
 
@@ -21,10 +27,10 @@ def test_a_unit_is_a_pure_function_of_the_recipe(study_file):
     first, second = load_study(str(study_file)), load_study(str(study_file))
     for arm in first.arms:
         for replicate in range(3):
-            unit = first.unit(arm, replicate)
-            assert unit == second.unit(arm, replicate)
+            unit = first.training_of(Unit(arm, replicate))
+            assert unit == second.training_of(Unit(arm, replicate))
             assert unit.augmentation == first.arms[arm].augmentation
-            plain = first.unit("none", replicate)
+            plain = first.training_of(Unit("none", replicate))
             same = unit.model_copy(update={"augmentation": plain.augmentation})
             assert same == plain
 
@@ -32,13 +38,13 @@ def test_a_unit_is_a_pure_function_of_the_recipe(study_file):
 def test_replicates_differ_by_their_seed_alone(study_file):
     """A thousand seeds are all different; more replicates leave the first ones as they are."""
     study = load_study(str(study_file))
-    units = [study.unit("none", replicate) for replicate in range(1000)]
+    units = [study.training_of(Unit("none", replicate)) for replicate in range(1000)]
     assert len({unit.seed for unit in units}) == 1000
     assert len({unit.model_copy(update={"seed": 0}).recipe_id for unit in units}) == 1
     more = study.model_copy(update={"replicates": 50})
-    assert more.unit("turned", 1) == study.unit("turned", 1)
+    assert more.training_of(Unit("turned", 1)) == study.training_of(Unit("turned", 1))
     other = study.model_copy(update={"seed": 1})
-    assert other.unit("turned", 1).seed != study.unit("turned", 1).seed
+    assert other.training_of(Unit("turned", 1)).seed != study.training_of(Unit("turned", 1)).seed
 
 
 @pytest.mark.parametrize("name", named_studies())

@@ -10,15 +10,22 @@ from tests.cli.command import Process
 from tests.training.folders import change_table, contents, state_of
 
 import leukoscope
-from leukoscope.evaluation.results import study_table
+from leukoscope.evaluation.comparisons import study_table
+from leukoscope.evaluation.convergence import convergence_table
 from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.records import tables
 from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.records.runs import read_model_card
-from leukoscope.replication.study import unit_folder
+from leukoscope.replication import units
+from leukoscope.replication.recipe import Unit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ARMS = ("none", "turned")
+
+
+def unit_folder(study, arm, replicate):
+    """Name the folder of a unit of the first analysis."""
+    return units.unit_folder(study, Unit(arm, replicate))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +80,9 @@ def test_the_tables_follow_from_the_units(studied):
         for arm in ARMS
     }
     kept = tables.read_table(studied / "results.parquet", tables.RESULTS)
-    assert_frame_equal(kept, study_table("short", predictions, "none", "accuracy"))
+    curves = tables.read_table(studied / "curves.parquet", tables.CURVES)
+    mine = [study_table("short", predictions, "none", "accuracy"), convergence_table(curves)]
+    assert_frame_equal(kept, pl.concat(mine))
     assert_frame_equal(kept, tables.read_table(studied / "results.csv", tables.RESULTS))
     confusion = tables.read_table(studied / "confusion.parquet", tables.CONFUSION)
     assert_frame_equal(confusion, tables.read_table(studied / "confusion.csv", tables.CONFUSION))

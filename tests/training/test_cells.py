@@ -3,13 +3,16 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from leukoscope.augmentation.draw import draw
 from leukoscope.augmentation.geometry import apply
+from leukoscope.augmentation.offline import augment_offline
 from leukoscope.augmentation.recipe import AugmentationRecipe, Rotation
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
-from leukoscope.intake.store import PixelStore
+from leukoscope.intake.store import PixelStore, open_store
+from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.training.cells import (
     Cells,
     batch_pixels,
@@ -224,3 +227,71 @@ def test_all_cells_are_drawn_where_none_or_their_number_is_asked_for():
     assert training_draw(pool, 100, 0).equals(pool)
     with pytest.raises(DataError, match="holds 100 original cells, 101 were asked for"):
         training_draw(pool, 101, 0)
+
+
+# Copies beside the cells
+
+
+def with_copies(cells, copies):
+    """Name each cell once more for each copy, as gather does."""
+    times = 1 + copies
+    n = len(cells.cell_ids)
+    return Cells(
+        list(cells.cell_ids) * times,
+        np.tile(cells.codes, times),
+        np.tile(cells.rows, times),
+        cells.store,
+        np.repeat(np.arange(times), n),
+    )
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_copies_stand_beside_the_cells_and_never_change(copies):
+    """The first part is the cells bit for bit; the rest their copies, the same at each visit."""
+    cells = with_copies(noise(), copies)
+    how = {"augmentation": TURNED, "augmentation_use": "copies", "copies": copies, "seed": 5}
+    first, later = pixels_at(cells, 0, **how), pixels_at(cells, 4, **how)
+    assert np.array_equal(first, later)
+    assert np.array_equal(first[:N], cells.store.pixels)
+    for place in range(N, len(first)):
+        drawn = draw(TURNED, 5, cells.cell_ids[place], place // N)
+        assert np.array_equal(first[place], apply(drawn, cells.store.pixels[place % N]))
+        assert not np.array_equal(first[place], cells.store.pixels[place % N])
+
+
+def test_fewer_copies_are_the_first_of_more():
+    """+100 % is part of +200 %: the arms of a study are nested."""
+    how = {"augmentation": TURNED, "augmentation_use": "copies", "seed": 2}
+    one = pixels_at(with_copies(noise(), 1), 0, copies=1, **how)
+    two = pixels_at(with_copies(noise(), 2), 0, copies=2, **how)
+    assert np.array_equal(two[: 2 * N], one)
+
+
+def test_copies_in_training_are_those_that_augment_writes(cells, tmp_path):
+    """Pixel for pixel, and every one of them: online or on disk is a matter of room alone."""
+    known = read_dataset(cells)
+    divided = read_split(known, "splits", 0, 0)
+    train = divided.filter(pl.col("split") == "train")
+    augment_offline(known, divided, TURNED, out=tmp_path / "more", factor=3.0, seed=9)
+    written = read_dataset(tmp_path / "more")
+    derived = written.manifest.filter(pl.col("origin").is_not_null())
+    names = dict(zip(derived.select("origin", "copy").rows(), derived["content"], strict=True))
+    on_disk = open_store(written, derived, 40)
+    here = gather(train, known.card.categories, open_store(known, train, 40), copies=2)
+    seen = pixels_at(here, 0, augmentation=TURNED, augmentation_use="copies", copies=2, seed=9)
+    assert derived.height == 2 * train.height
+    for cell_id, copy, picture in zip(here.cell_ids, here.copies.tolist(), seen, strict=True):
+        if copy:
+            row = on_disk.rows([names[cell_id, copy]])
+            assert np.array_equal(picture, on_disk.take(row)[0])
+
+
+@pytest.mark.parametrize(
+    ("use", "copies", "steps"),
+    [("copies", 0, True), ("online", 1, True), ("copies", 1, False)],
+)
+def test_copies_of_nothing_are_refused(use, copies, steps):
+    """A number without the use, the use without a number, copies that would be the cells."""
+    plan = TURNED if steps else AugmentationRecipe()
+    with pytest.raises(ValidationError, match="copies"):
+        TrainingRecipe(augmentation=plan, augmentation_use=use, copies=copies)

@@ -24,14 +24,36 @@ class _Console(Console):
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a path as it is, scores as tables or JSON."""
+    """Print a path as it is, scores and plans as tables or JSON."""
     if isinstance(result, Path):
         print(json.dumps({"path": str(result)}) if as_json else result)
+    elif isinstance(result, pl.DataFrame):
+        _show_table(result, as_json=as_json)
     elif as_json:
         json.dump(_as_json(result.results), sys.stdout, indent=2, ensure_ascii=False)
         print()
     else:
         _show_scores(result)
+
+
+def _show_table(table: pl.DataFrame, *, as_json: bool) -> None:
+    if as_json:
+        json.dump(table.to_dicts(), sys.stdout, indent=2, ensure_ascii=False)
+        print()
+        return
+    shown = Table(*table.columns)
+    for row in table.iter_rows():
+        shown.add_row(*(_number(cell) if isinstance(cell, float) else cell for cell in row))
+    _console().print(shown)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _console() -> Console:
+    # A pipe has no width: wide enough that no number is cut. A category may be called "[b]".
+    return _Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
 
 
 def _as_json(results: pl.DataFrame) -> dict[str, Any]:
@@ -55,8 +77,7 @@ def _as_json(results: pl.DataFrame) -> dict[str, Any]:
 
 def _show_scores(found: Evaluation) -> None:
     results = found.results
-    # A pipe has no width: wide enough that no number is cut. A category may be called "[b]".
-    console = _Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
+    console = _console()
     for view in results["view"].unique(maintain_order=True).to_list():
         part = results.filter(pl.col("view") == view)
         title = "Neutrophils told apart" if view == "strict" else "Neutrophils merged"

@@ -76,9 +76,7 @@ def prepare(predictions: pl.DataFrame) -> Scored:
         none; if it stands in the table twice.
     """
     table = in_order(predictions)
-    known = _answers(table)
-    _refuse_unknown_calls(table, known)
-    truth = categories.read_as(table["category"].to_list(), known)
+    truth = read_truth(table)
     names = categories.ordered([*truth, *table["predicted"]])
     code_of = {name: code for code, name in enumerate(names)}
     codes = groups.groups_of(table)
@@ -98,6 +96,13 @@ def prepare(predictions: pl.DataFrame) -> Scored:
         table["family"].n_unique(),
         n_cases,
     )
+
+
+def read_truth(table: pl.DataFrame) -> list[str]:
+    """Read the true labels as the model's categories. Raises DataError where none covers one."""
+    known = _answers(table)
+    _refuse_unknown_calls(table, known)
+    return categories.read_as(table["category"].to_list(), known)
 
 
 def prepare_together(arms: Sequence[pl.DataFrame]) -> list[Scored]:

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from leukoscope.evaluation.predictions import Scored, prepare, prepare_together, views_of
-from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
 from leukoscope.stats.intervals import (
     ASSUMED_ICC,
@@ -18,9 +17,7 @@ from leukoscope.stats.intervals import (
     grouped_intervals,
     widen,
 )
-from leukoscope.stats.paired import holm, paired_difference
-from leukoscope.stats.replicated import replicated_intervals
-from leukoscope.stats.scores import SCALAR_METRICS, scores
+from leukoscope.stats.scores import SCALAR_METRICS
 
 ASSUMED_CELLS_PER_CASE = 50
 AS_IF_CASES = (
@@ -80,7 +77,7 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
     for view in views_of(scored.names):
         seen = scored.view(view)
         intervals = grouped_intervals(seen.matrices)
-        rows += _score_rows(seen, view, intervals)
+        rows += score_rows(seen, view, intervals)
         if seen.unit == "family":
             rows += _as_if_cases(seen, view, intervals)
     return to_table(rows)
@@ -118,54 +115,6 @@ def confusion_table(
     return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), tables.CONFUSION)
 
 
-def study_table(
-    study: str, arms: Mapping[str, Mapping[int, pl.DataFrame]], baseline: str, primary: str
-) -> pl.DataFrame:
-    """Score a study's arms over their replicates and compare each with the baseline arm.
-
-    Parameters
-    ----------
-    study : str
-        The study's name.
-    arms : mapping of str to mapping of int to polars.DataFrame
-        Arm → replicate → predictions of the same test cells; the replicates that all
-        arms have finished are compared.
-    baseline : str
-        The arm the others are compared with.
-    primary : str
-        The primary metric: p values of its strict view are adjusted by Holm over the
-        arms; all else is descriptive.
-
-    Returns
-    -------
-    polars.DataFrame
-        A results table: each arm's mean over replicates, each replicate's values, and
-        the paired differences; the merged view as in :func:`score_table`.
-
-    Raises
-    ------
-    DataError
-        If no replicate is shared, or predictions are not of the same labelled cells.
-    """
-    shared = sorted(set.intersection(*(set(replicates) for replicates in arms.values())))
-    if not shared:
-        raise DataError(
-            f"No replicate was finished by all arms {', '.join(arms)}. Nothing was compared."
-        )
-    flat = prepare_together([arms[arm][r] for arm in arms for r in shared])
-    rows: list[dict[str, Any]] = []
-    for view in views_of(flat[0].names):
-        seen = [one.view(view) for one in flat]
-        stacks = {
-            arm: np.stack([one.matrices for one in seen[i * len(shared) : (i + 1) * len(shared)]])
-            for i, arm in enumerate(arms)
-        }
-        for arm, stack in stacks.items():
-            rows += [row | {"arm": arm} for row in _arm_rows(seen[0], view, stack, shared)]
-        rows += _difference_rows(seen[0], view, stacks, baseline, primary)
-    return to_table([row | {"study": study} for row in rows])
-
-
 def to_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Make a results table from rows, what is undefined as null."""
     clean = [
@@ -175,58 +124,21 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return tables.check(pl.DataFrame(clean, schema=tables.RESULTS.columns), tables.RESULTS)
 
 
-def _arm_rows(
-    seen: Scored, view: str, stack: np.ndarray[Any, np.dtype[np.int64]], replicates: Sequence[int]
-) -> list[dict[str, Any]]:
-    rows = _score_rows(seen, view, replicated_intervals(stack))
-    for replicate, matrix in zip(replicates, stack.sum(axis=1), strict=True):
-        found = scores(matrix)
-        rows += [
-            _facts(seen, view)
-            | {"metric": metric, "replicate": replicate, "value": float(found[metric])}
-            | {"method": "one run"}
-            for metric in SCALAR_METRICS
-        ]
-    return rows
-
-
-def _difference_rows(
-    seen: Scored,
-    view: str,
-    stacks: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]],
-    baseline: str,
-    primary: str,
-) -> list[dict[str, Any]]:
-    others = [arm for arm in stacks if arm != baseline]
-    rows = []
-    for metric in SCALAR_METRICS:
-        found = [paired_difference(stacks[baseline], stacks[arm], metric) for arm in others]
-        planned = metric == primary and view == "strict"
-        adjusted = holm([one.p_value for one in found]) if planned else [np.nan] * len(found)
-        for arm, one, p_adjusted in zip(others, found, adjusted, strict=True):
-            rows.append(
-                _facts(seen, view)
-                | {"arm": arm, "baseline": baseline, "metric": metric, "value": one.value}
-                | {"low": one.low, "high": one.high, "method": one.method}
-                | {"p_value": one.p_value, "p_adjusted": float(p_adjusted)}
-            )
-    return rows
-
-
-def _score_rows(
+def score_rows(
     seen: Scored, view: str, intervals: Mapping[str, Interval | list[Interval]]
 ) -> list[dict[str, Any]]:
+    """Make a row of each score with its interval, and of each category's number of cells."""
     rows = []
     for metric, found in intervals.items():
         if isinstance(found, Interval):
-            rows.append(_facts(seen, view) | {"metric": metric} | _numbers(found))
+            rows.append(facts_of(seen, view) | {"metric": metric} | _numbers(found))
             continue
         for name, one in zip(seen.names, found, strict=True):
-            rows.append(_facts(seen, view) | {"metric": metric, "category": name} | _numbers(one))
+            rows.append(facts_of(seen, view) | {"metric": metric, "category": name} | _numbers(one))
     support = seen.matrices.sum(axis=(0, 2)).tolist()
     for name, count in zip(seen.names, support, strict=True):
         rows.append(
-            _facts(seen, view)
+            facts_of(seen, view)
             | {"metric": "support", "category": name, "value": float(count), "method": "count"}
         )
     return rows
@@ -241,7 +153,7 @@ def _as_if_cases(
         found = intervals[metric]
         if isinstance(found, Interval) and not np.isnan(found.low):
             wide = _numbers(widen(found, effect))
-            rows.append(_facts(seen, view) | {"metric": metric} | wide | {"unit": AS_IF_CASES})
+            rows.append(facts_of(seen, view) | {"metric": metric} | wide | {"unit": AS_IF_CASES})
     return rows
 
 
@@ -254,7 +166,8 @@ def _numbers(found: Interval) -> dict[str, Any]:
     }
 
 
-def _facts(seen: Scored, view: str) -> dict[str, Any]:
+def facts_of(seen: Scored, view: str) -> dict[str, Any]:
+    """Say of a row which view it is of and how much it rests on."""
     return {
         "view": view,
         "n_cells": seen.n_cells,

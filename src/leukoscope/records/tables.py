@@ -98,6 +98,34 @@ CONFUSION = Shape(
     ordered=False,
 )
 """Calls per true category: ``n_cells`` a mean over replicates in a study, ``share`` of its row."""
+CURVES = Shape(
+    "curves",
+    required={"study": TEXT, "arm": TEXT, "replicate": WHOLE, "update": WHOLE, "rounds": REAL}
+    | {"train_loss": REAL, "validation_loss": REAL, "validation_accuracy": REAL}
+    | {"validation_balanced_accuracy": REAL, "validation_macro_f": REAL},
+    optional={},
+    key=("study", "arm", "replicate", "update"),
+)
+"""The histories of a study's runs: a row each time validation was scored."""
+MISSED = Shape(
+    "missed",
+    required={"arm": TEXT, "cell_id": TEXT, "category": TEXT, "predicted": TEXT}
+    | {"n_called": WHOLE, "n_replicates": WHOLE},
+    optional={},
+    key=("arm", "cell_id"),
+)
+"""Test cells that every replicate of an arm calls wrong: ``predicted`` the most frequent call,
+``n_called`` how many replicates give it."""
+PICTURES = Shape(
+    "pictures",
+    required={"kind": TEXT, "arm": TEXT, "cell_id": TEXT, "category": TEXT, "png": pl.Binary()},
+    optional={"copy": WHOLE, "draw": TEXT, "predicted": TEXT},
+    key=("kind", "arm", "cell_id", "copy"),
+    ordered=False,
+    allowed={"kind": ("seen", "missed")},
+)
+"""Small pictures for the page: ``seen`` a training cell as an arm saw it (its *copy*-th time or
+copy), ``missed`` a test cell that every replicate of an arm calls wrong."""
 COMPOSITION = Shape(
     "composition",
     required={"split": TEXT, "category": TEXT}

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,19 @@ from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.foundation.streams import key
 from leukoscope.records.recipes import Recipe, read_yaml
-from leukoscope.training.recipe import AugmentationUse, TrainingRecipe
+from leukoscope.training.recipe import AugmentationUse, TrainingRecipe, check_copies
+
+EQUAL_EPOCHS = "-equal-epochs"
+"""What the name of the second analysis ends in."""
+
+
+class Unit(NamedTuple):
+    """Name one training of a study."""
+
+    arm: str
+    replicate: int
+    equal_epochs: bool = False
+    """Whether it belongs to the second analysis only."""
 
 
 class Arm(Recipe):
@@ -26,6 +38,11 @@ class Arm(Recipe):
     """With ``copies``: how many of each cell; see TrainingRecipe."""
     times_originals: float = Field(default=1.0, ge=1, le=100)
     """Size of its draw, in times the study's ``train_cells``; the smaller is part of the larger."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_copies(self.augmentation, self.augmentation_use, self.copies)
+        return self
 
 
 class StudyRecipe(Recipe):
@@ -47,6 +64,9 @@ class StudyRecipe(Recipe):
     """Each is a new draw of training cells, start, order and augmentation stream."""
     seed: int = Field(default=0, ge=0)
     """The replicates' seeds follow from it."""
+    equal_epochs: bool = False
+    """Whether larger arms are trained a second time, for as many rounds over their cells as the
+    baseline, as the papers did: a descriptive analysis with a name of its own."""
     training: TrainingRecipe = TrainingRecipe()
     """What all arms share; early stopping is off, so that all do the same number of updates."""
 
@@ -65,19 +85,42 @@ class StudyRecipe(Recipe):
             raise ValueError(f"arm name {odd[0]!r} should be letters, digits, - and _")
         return self
 
-    def unit(self, arm: str, replicate: int) -> TrainingRecipe:
-        """Say what one unit trains: the arm's augmentation, the replicate's seed."""
-        special = self.arms[arm]
-        cells = self.training.train_cells
-        return self.training.model_copy(
+    def units(self) -> list[Unit]:
+        """List what is to be trained: all arms of a replicate before the next replicate."""
+        units = [
+            unit
+            for replicate in range(self.replicates)
+            for arm in self.arms
+            for unit in (Unit(arm, replicate), self.in_equal_epochs(arm, replicate))
+            if self.equal_epochs or not unit.equal_epochs
+        ]
+        return list(dict.fromkeys(units))
+
+    def in_equal_epochs(self, arm: str, replicate: int) -> Unit:
+        """Name an arm's training for the second analysis; its first one where both agree."""
+        return Unit(arm, replicate, self._times_cells(arm) != self._times_cells(self.baseline))
+
+    def training_of(self, unit: Unit) -> TrainingRecipe:
+        """Say what one unit trains: the arm's cells and augmentation, the replicate's seed."""
+        special, shared = self.arms[unit.arm], self.training
+        cells = shared.train_cells
+        times = self._times_cells(unit.arm) / self._times_cells(self.baseline)
+        times = times if unit.equal_epochs else 1.0
+        return shared.model_copy(
             update={
                 "augmentation": special.augmentation,
                 "augmentation_use": special.augmentation_use,
                 "copies": special.copies,
                 "train_cells": cells and round(cells * special.times_originals),
-                "seed": key(self.seed, "replicate", replicate) % 2**31,
+                "updates": round(shared.updates * times),
+                "validate_every": round(shared.validate_every * times),
+                "seed": key(self.seed, "replicate", unit.replicate) % 2**31,
             }
         )
+
+    def _times_cells(self, arm: str) -> float:
+        special = self.arms[arm]
+        return special.times_originals * (1 + special.copies)
 
 
 def named_studies() -> list[str]:
@@ -107,9 +150,14 @@ def load_study(name_or_path: str) -> StudyRecipe:
 
 
 def with_training(
-    study: StudyRecipe, training: TrainingRecipe, *, replicates: int | None, seed: int | None
+    study: StudyRecipe,
+    training: TrainingRecipe,
+    *,
+    replicates: int | None,
+    seed: int | None,
+    equal_epochs: bool | None = None,
 ) -> StudyRecipe:
-    """Give a study another shared training, number of replicates or seed, where given.
+    """Give a study another shared training, replicates, seed or second analysis, where given.
 
     Raises
     ------
@@ -117,6 +165,6 @@ def with_training(
         If a value is out of range.
     """
     value = study.model_dump(mode="json") | {"training": training.model_dump(mode="json")}
-    asked = {"replicates": replicates, "seed": seed}
+    asked = {"replicates": replicates, "seed": seed, "equal_epochs": equal_epochs}
     value |= {name: new for name, new in asked.items() if new is not None}
     return StudyRecipe.from_mapping(value, where=f"the study {study.name}")

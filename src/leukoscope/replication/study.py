@@ -1,15 +1,10 @@
 """The life of a study folder: its units are run folders, its tables follow from them."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from leukoscope.evaluation.results import (
-    Evaluation,
-    confusion_table,
-    study_table,
-    write_evaluation,
-)
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.models.weights import WeightsCard
@@ -17,15 +12,24 @@ from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import read_done
-from leukoscope.replication.recipe import StudyRecipe
-from leukoscope.training.run import split_digest, train_run
+from leukoscope.replication.pictures import write_pictures
+from leukoscope.replication.recipe import StudyRecipe, Unit
+from leukoscope.replication.tabulation import write_results
+from leukoscope.replication.units import unit_folder
+from leukoscope.training.run import split_digest, test_cells, train_run
 
 _POOL_SHARE = 0.8
 """At most this share of the training pool is drawn: replicates must differ in their cells."""
 
 
 def run_study(
-    recipe: StudyRecipe, dataset: Dataset, *, weights: WeightsCard | None, out: Path, device: str
+    recipe: StudyRecipe,
+    dataset: Dataset,
+    *,
+    weights: WeightsCard | None,
+    out: Path,
+    device: str,
+    test: Dataset | None = None,
 ) -> Path:
     """Train what is not trained yet, then write the study's tables.
 
@@ -41,72 +45,79 @@ def run_study(
         The study folder; what is finished in it is kept.
     device : str
         ``auto``, ``cpu`` …
+    test : Dataset, optional
+        A separate collection that all arms are tested on, instead of the split's test.
 
     Returns
     -------
     Path
-        *out*, with ``results.parquet``, ``confusion.parquet`` and ``composition.parquet``.
+        *out*, with ``results.parquet``, ``confusion.parquet``, ``curves.parquet``,
+        ``missed.parquet``, ``composition.parquet`` and ``pictures.parquet``.
 
     Raises
     ------
     UsageError
         If *out* holds another study.
     DataError
-        If the split is missing, parts a group or has no test cells.
+        If the split is missing, parts a group or has no test cells, or the test collection
+        holds cells of the training pool.
     RunError
         If a run fails, or the arms of a replicate did not start from equal weights.
     """
-    divided = read_split(
-        dataset, recipe.training.split, recipe.training.repeat, recipe.training.fold
-    )
-    if divided.filter(pl.col("split") == "test").is_empty():
-        raise DataError(
-            f"The split {recipe.training.split!r} has no test cells: the study would have nothing "
-            "to compare. Nothing was started. Make a new split with `leukoscope split`."
-        )
-    recipe = _fitting_the_pool(recipe, divided)
-    _begin(recipe, dataset, divided, out)
-    todo = [(r, arm) for r in range(recipe.replicates) for arm in recipe.arms]
-    for done, (replicate, arm) in enumerate(todo):
+    divided = sides_of(recipe, dataset, test)
+    recipe = fitting_the_pool(recipe, divided)
+    _begin(recipe, dataset, divided, test, out)
+    todo = recipe.units()
+    for done, unit in enumerate(todo):
         progress.tell("units", done, len(todo))
         # A finished unit is left as it is, once it is known to be this very one.
         train_run(
             dataset,
-            recipe.unit(arm, replicate),
+            recipe.training_of(unit),
             weights=weights,
-            out=unit_folder(out, arm, replicate),
+            out=unit_folder(out, unit),
             device=device,
-            run_id=f"{recipe.name}/{arm}/{replicate:02d}",
+            run_id=f"{recipe.name}/{unit.arm}/{unit.replicate:02d}",
+            test=test,
         )
     progress.tell("units", len(todo), len(todo))
     _check_starts(recipe, out)
     write_results(recipe, out)
+    write_pictures(recipe, dataset, divided, test or dataset, out)
     return out
 
 
-def unit_folder(study: Path, arm: str, replicate: int) -> Path:
-    """Name the run folder of one unit."""
-    return study / "units" / arm / f"{replicate:02d}"
+def sides_of(recipe: StudyRecipe, dataset: Dataset, test: Dataset | None) -> pl.DataFrame:
+    """Read the study's cells with their side; the test's from a collection of its own, if given.
+
+    Raises
+    ------
+    DataError
+        If the split is missing, parts a group or has no test cells, or the test collection
+        holds cells of the training pool.
+    """
+    training = recipe.training
+    divided = read_split(dataset, training.split, training.repeat, training.fold)
+    if test is not None:
+        apart = test_cells(test, divided, dataset.card.categories)
+        divided = pl.concat([divided.filter(pl.col("split") != "test"), apart])
+    if divided.filter(pl.col("split") == "test").is_empty():
+        raise DataError(
+            f"The split {training.split!r} has no test cells: the study would have nothing "
+            "to compare. Nothing was started. Make a new split with `leukoscope split`, or give "
+            "--test another dataset."
+        )
+    return divided
 
 
-def write_results(recipe: StudyRecipe, out: Path) -> None:
-    """Compute the study's results and confusion tables from its finished units."""
-    predictions = {
-        arm: {
-            replicate: tables.read_table(
-                unit_folder(out, arm, replicate) / "predictions.parquet", tables.PREDICTIONS
-            )
-            for replicate in range(recipe.replicates)
-        }
-        for arm in recipe.arms
-    }
-    results = study_table(recipe.name, predictions, recipe.baseline, recipe.metric)
-    counts = confusion_table({arm: list(runs.values()) for arm, runs in predictions.items()})
-    write_evaluation(out, Evaluation(results, counts))
+def fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:
+    """Keep each replicate's draw below the whole pool, and say so in the stored recipe.
 
-
-def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:
-    """Keep each replicate's draw below the whole pool, and say so in the stored recipe."""
+    Raises
+    ------
+    DataError
+        If the pool is too small to draw several trainings from.
+    """
     train = divided.filter((pl.col("split") == "train") & pl.col("origin").is_null())
     most = max(arm.times_originals for arm in recipe.arms.values())
     largest = int(train.height * _POOL_SHARE / most)
@@ -126,7 +137,28 @@ def _fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe
     return recipe.model_copy(update={"training": training})
 
 
-def _begin(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, out: Path) -> None:
+def _begin(
+    recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, test: Dataset | None, out: Path
+) -> None:
+    facts = _facts(recipe, dataset, divided, test)
+    if (out / "study.yaml").is_file():
+        _refuse_other_study(recipe, facts, out)
+        return
+
+    def build(folder: Path) -> None:
+        composition = _composition(divided)
+        for suffix in ("parquet", "csv"):
+            path = folder / f"composition.{suffix}"
+            tables.write_table(path, composition, tables.COMPOSITION)
+        files.write_json(folder / "dataset.json", facts)
+        write_recipe(folder / "study.yaml", recipe)
+
+    files.build_folder(out, build)
+
+
+def _facts(
+    recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, test: Dataset | None
+) -> dict[str, Any]:
     facts = {
         "name": dataset.card.name,
         "manifest_digest": manifest_digest(dataset.manifest),
@@ -137,23 +169,24 @@ def _begin(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, out: Pa
         "split_digest": split_digest(dict(_by_side(divided))),
         "recipe_id": recipe.recipe_id,
     }
-    if (out / "study.yaml").is_file():
-        stored = StudyRecipe.from_yaml(out / "study.yaml")
-        what = "another recipe" if stored != recipe else "another dataset or split"
-        if stored != recipe or files.read_json(out / "dataset.json") != facts:
-            raise UsageError(
-                f"{out} holds a study with {what}; it was left untouched. "
-                "Give --out a new name, or the options it was started with."
-            )
-        return
+    if test is None:
+        return facts
+    card = test.card
+    about = {"name": card.name, "source": card.source, "licence": card.licence}
+    about |= {"citation": card.citation, "manifest_digest": manifest_digest(test.manifest)}
+    return facts | {"test": about}
 
-    def build(folder: Path) -> None:
-        composition = _composition(divided)
-        tables.write_table(folder / "composition.parquet", composition, tables.COMPOSITION)
-        files.write_json(folder / "dataset.json", facts)
-        write_recipe(folder / "study.yaml", recipe)
 
-    files.build_folder(out, build)
+def _refuse_other_study(recipe: StudyRecipe, facts: dict[str, Any], out: Path) -> None:
+    stored = StudyRecipe.from_yaml(out / "study.yaml")
+    what = "another recipe" if stored != recipe else "another dataset, split or test collection"
+    # The recipes themselves were compared: an id changes with the version that wrote it.
+    before = files.read_json(out / "dataset.json") | {"recipe_id": recipe.recipe_id}
+    if stored != recipe or before != facts:
+        raise UsageError(
+            f"{out} holds a study with {what}; it was left untouched. "
+            "Give --out a new name, or the options it was started with."
+        )
 
 
 def _by_side(divided: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
@@ -170,14 +203,15 @@ def _composition(divided: pl.DataFrame) -> pl.DataFrame:
 
 def _check_starts(recipe: StudyRecipe, out: Path) -> None:
     """Refuse a study whose arms did not start from equal weights within a replicate."""
-    for replicate in range(recipe.replicates):
-        starts = {
-            arm: read_done(unit_folder(out, arm, replicate))["starting_weights_digest"]
-            for arm in recipe.arms
-        }
-        if len(set(starts.values())) > 1:
+    starts: dict[int, dict[Unit, str]] = {}
+    for unit in recipe.units():
+        digest = read_done(unit_folder(out, unit))["starting_weights_digest"]
+        starts.setdefault(unit.replicate, {})[unit] = digest
+    for replicate, found in starts.items():
+        if len(set(found.values())) > 1:
+            names = ", ".join(dict.fromkeys(unit.arm for unit in found))
             raise RunError(
-                f"In replicate {replicate} the arms {', '.join(starts)} did not start from equal "
+                f"In replicate {replicate} the arms {names} did not start from equal "
                 "weights, so they cannot be compared. The units were left as they are; their "
                 "environment.json tells on which machine each was made."
             )

@@ -65,9 +65,14 @@ class TrainingRecipe(Recipe):
     """Draw of training cells, initial weights, order and augmentation follow from it."""
 
     @model_validator(mode="after")
-    def _check_copies(self) -> Self:
-        if (self.augmentation_use == "copies") != (self.copies > 0):
-            raise ValueError("augmentation_use: copies goes with copies: 1 or more, and only so")
-        if self.copies and not self.augmentation.steps:
-            raise ValueError("copies of an augmentation without steps would be the cells again")
+    def _check(self) -> Self:
+        check_copies(self.augmentation, self.augmentation_use, self.copies)
         return self
+
+
+def check_copies(augmentation: AugmentationRecipe, use: AugmentationUse, copies: int) -> None:
+    """Refuse copies of nothing, or a number of them where none are made, by ValueError."""
+    if (use == "copies") != (copies > 0):
+        raise ValueError("augmentation_use: copies goes with copies: 1 or more, and only so")
+    if copies and not augmentation.steps:
+        raise ValueError("copies made by an augmentation without steps would be the cells again")

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from leukoscope.models.folders import write_model
 from leukoscope.models.predictions import prediction_table
 from leukoscope.models.weights import WeightsCard, load_weights
 from leukoscope.records import tables
+from leukoscope.records.categories import read_as
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import ModelCard, SeenCells, is_finished, is_seen, seen_of
@@ -35,6 +37,7 @@ def train_run(
     out: Path,
     device: str,
     run_id: str | None = None,
+    test: Dataset | None = None,
 ) -> Path:
     """Train, predict the test split once, and leave a finished run folder.
 
@@ -53,6 +56,8 @@ def train_run(
         ``auto``, ``cpu``, ``cuda`` …
     run_id : str, optional
         What its predictions call the run; the folder's name unless given.
+    test : Dataset, optional
+        A separate collection to predict instead of the split's test.
 
     Returns
     -------
@@ -64,12 +69,15 @@ def train_run(
     UsageError
         If another run or anything else stands at *out*.
     DataError
-        If the split is missing or parts a group, training holds one category only, or a
-        picture is gone.
+        If the split is missing or parts a group, training holds one category only, a
+        picture is gone, or the test collection holds cells of the training pool.
     RunError
         If the loss is not finite or the disk is full; the run can go on.
     """
     divided = read_split(dataset, recipe.split, recipe.repeat, recipe.fold)
+    if test is not None:
+        apart = test_cells(test, divided, dataset.card.categories)
+        divided = pl.concat([divided.filter(pl.col("split") != "test"), apart])
     sides = _sides(divided, recipe, weights)
     facts = _facts(dataset, sides)
     chosen = choose_device(device)
@@ -103,13 +111,55 @@ def train_run(
         card = _card(dataset, recipe, seen_of(seen, weights.seen if weights else None))
         write_model(out / "model", network, card)
         if not sides["test"].is_empty():
-            test = _of_people(sides["test"], seen)
+            # Of a collection of its own, that its people are others is for its owner to say.
+            asked = sides["test"] if test else _of_people(sides["test"], seen)
             table = prediction_table(
-                dataset, test, network, card, run_id=run_id or out.name, device=chosen
+                test or dataset, asked, network, card, run_id=run_id or out.name, device=chosen
             )
             tables.write_table(out / "predictions.parquet", table, tables.PREDICTIONS)
         _finish(out, state, recipe, sides, digest, time.monotonic() - started)
     return out
+
+
+def test_cells(test: Dataset, divided: pl.DataFrame, categories: Sequence[str]) -> pl.DataFrame:
+    """Take the original cells of a separate collection as test cells.
+
+    Parameters
+    ----------
+    test : Dataset
+        The collection.
+    divided : polars.DataFrame
+        The manifest that is trained on, with its sides.
+    categories : sequence of str
+        What the model will answer.
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows of its manifest with ``split`` test.
+
+    Raises
+    ------
+    DataError
+        If it holds a cell or a case of the training pool, no cell, or a category
+        that no answer covers.
+    """
+    cells = test.manifest.filter(pl.col("origin").is_null())
+    # Two collections may name a family alike; what they share they share by its pixels.
+    family = pl.format("test collection: {}", "family")
+    cells = cells.with_columns(family, split=pl.lit("test")).select(divided.columns)
+    read_as(cells["category"].to_list(), categories)
+    pool = divided.filter(pl.col("split").is_in(["train", "validation"]))
+    met = cells.filter(is_seen(cells, seen_of(pool)))
+    if met.height or cells.is_empty():
+        raise DataError(
+            f"{met.height} of {cells.height} cells of the test collection {test.folder} belong to "
+            "cells or cases of training and validation"
+            + (f", for example {met['cell_id'][0]}" if met.height else "")
+            + ". Nothing was started. Leave them out; cases that only happen to share a name need "
+            "other names."
+        )
+    return cells
 
 
 def _sides(

@@ -39,7 +39,8 @@ def demo(*, out: Path) -> Path:
     if not (cells / "splits.parquet").is_file():
         # Few cases: a larger test says more of other cases than a larger training part.
         split(cells, test_share=0.3)
-    return study("demo", data=cells, out=out / "study")
+    study("demo", data=cells, out=out / "study")
+    return out / "study" / "report.html"
 
 
 def _refuse_foreign(out: Path) -> None:

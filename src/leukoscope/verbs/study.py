@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import polars as pl
+
+from leukoscope.foundation.errors import UsageError
 from leukoscope.models.backbones import check_name
 from leukoscope.models.weights import read_card
 from leukoscope.records.dataset import read_dataset
+from leukoscope.replication.plan import plan_study
 from leukoscope.replication.recipe import load_study, with_training
 from leukoscope.replication.study import run_study
 from leukoscope.training.settings import changed, with_weights
@@ -22,10 +26,15 @@ def study(
     size_px: int | None = None,
     updates: int | None = None,
     split: str | None = None,
+    test: Path | None = None,
+    equal_epochs: bool | None = None,
     seed: int | None = None,
     device: str = "auto",
     accept_licence: str | None = None,
-) -> Path:
+    pictures: bool = True,
+    dry_run: bool = False,
+    pilot: Path | None = None,
+) -> Path | pl.DataFrame:
     """Compare ways of training over replicates and report which helps.
 
     All arms of a replicate share the draw of training cells, the starting weights, the
@@ -53,24 +62,40 @@ def study(
         Number of optimiser updates of every run.
     split : str, optional
         Name of the dataset's split.
+    test : Path, optional
+        Another dataset folder, for example of a clinic: all arms are tested on its cells
+        instead of the split's test.
+    equal_epochs : bool, optional
+        Train larger arms a second time, for as many rounds over their cells as the
+        baseline, as the papers did: reported apart, without a verdict.
     seed : int, optional
         The replicates' seeds follow from it.
     device : str
         auto, cpu, cuda, cuda:1 or mps.
     accept_licence : str, optional
         Licence of the weights that you accept, by name, where it restricts their use.
+    pictures : bool
+        Whether the report shows cells; without, it may leave the house.
+    dry_run : bool
+        Train nothing and write nothing; say what the study would take and the smallest
+        difference it could see.
+    pilot : Path, optional
+        For a dry run: a finished study whose variance (never its effect) is taken instead
+        of an assumed one.
 
     Returns
     -------
-    Path
-        The report, one HTML file in the study folder.
+    Path or polars.DataFrame
+        The report, one HTML file in the study folder; of a dry run the plan, a table.
 
     Raises
     ------
     UsageError
-        If a name is unknown, or another study stands at *out*.
+        If a name is unknown, another study stands at *out*, or a pilot is given to a
+        study that is no dry run.
     DataError
-        If the split is missing, a picture is gone, or the weights do not fit.
+        If the split is missing, a picture is gone, the weights do not fit, or the other
+        dataset holds cells or cases of the training pool.
     LicenceError
         If the licence of the weights was not accepted.
     RunError
@@ -82,5 +107,13 @@ def study(
     training = changed(stated.training, model=model, size_px=size_px, updates=updates, split=split)
     check_name(training.model)
     training = with_weights(training, card, model, accept_licence)
-    recipe = with_training(stated, training, replicates=replicates, seed=seed)
-    return report(run_study(recipe, known, weights=card, out=Path(out), device=device))
+    recipe = with_training(
+        stated, training, replicates=replicates, seed=seed, equal_epochs=equal_epochs
+    )
+    tested = read_dataset(test) if test is not None else None
+    if dry_run:
+        return plan_study(recipe, known, out=Path(out), device=device, test=tested, pilot=pilot)
+    if pilot is not None:
+        raise UsageError("--pilot belongs to --dry-run: a study takes nothing from another one.")
+    run_study(recipe, known, weights=card, out=Path(out), device=device, test=tested)
+    return report(Path(out), pictures=pictures)

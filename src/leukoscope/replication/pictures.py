@@ -1,0 +1,89 @@
+"""Small pictures for a study's page: what the arms saw, and the cells all replicates miss."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leukoscope.augmentation.draw import draw
+from leukoscope.augmentation.geometry import apply
+from leukoscope.intake.decode import encode_png
+from leukoscope.intake.store import PixelStore, open_store
+from leukoscope.records import tables
+from leukoscope.records.dataset import Dataset
+from leukoscope.replication.recipe import StudyRecipe, Unit
+from leukoscope.training.cells import training_draw
+from leukoscope.training.recipe import TrainingRecipe
+
+_CELLS_SEEN = 6
+_TIMES_SEEN = 4
+_MISSED = 24
+
+
+def write_pictures(
+    recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, tested: Dataset, out: Path
+) -> None:
+    """Write ``pictures.parquet``: cells of the first replicate's draw as each arm saw them, and
+    errors that all replicates of an arm make, from as many kinds of error as there are.
+
+    Raises
+    ------
+    DataError
+        If a picture is gone.
+    """
+    missed = tables.read_table(out / "missed.parquet", tables.MISSED)
+    rows = [*_seen(recipe, dataset, divided), *_missed(recipe, tested, missed)]
+    table = pl.DataFrame(rows, schema=tables.PICTURES.columns)
+    tables.write_table(out / "pictures.parquet", table, tables.PICTURES)
+
+
+def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    first = recipe.training_of(Unit(recipe.baseline, 0))
+    pool = divided.filter(pl.col("split") == "train")
+    drawn = training_draw(pool, first.train_cells, first.seed)
+    cells = drawn.filter(pl.col("origin").is_null()).unique(
+        "category", keep="first", maintain_order=True
+    )
+    cells = cells.sort("category").head(_CELLS_SEEN)
+    store = open_store(dataset, cells, first.preprocessing.size_px)
+    for arm in recipe.arms:
+        training = recipe.training_of(Unit(arm, 0))
+        for cell in cells.iter_rows(named=True):
+            yield from (row | {"arm": arm} for row in _times(training, cell, store))
+
+
+def _times(
+    training: TrainingRecipe, cell: dict[str, Any], store: PixelStore
+) -> Iterator[dict[str, Any]]:
+    """Show a cell as a training met it: its visits online, itself and its copies otherwise."""
+    row = {"kind": "seen", "cell_id": cell["cell_id"], "category": cell["category"]}
+    pixels = store.take(store.rows([cell["content"]]))[0]
+    if not training.augmentation.steps:
+        yield row | {"copy": 0, "png": encode_png(pixels)}
+        return
+    shown = {"online": _TIMES_SEEN, "in-place": 1, "copies": 1 + training.copies}
+    for copy in range(min(shown[training.augmentation_use], _TIMES_SEEN)):
+        if training.copies and copy == 0:
+            yield row | {"copy": 0, "png": encode_png(pixels)}
+            continue
+        drawn = draw(training.augmentation, training.seed, cell["cell_id"], copy)
+        png = encode_png(np.asarray(apply(drawn, pixels)))
+        yield row | {"copy": copy, "draw": drawn.to_json(), "png": png}
+
+
+def _missed(recipe: StudyRecipe, tested: Dataset, missed: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    # One of each kind of error, then a second of each, and so on.
+    turn = pl.col("cell_id").cum_count().over("arm", "category", "predicted")
+    shown = missed.with_columns(turn=turn).sort("arm", "turn", "category", "predicted")
+    shown = shown.group_by("arm", maintain_order=True).head(_MISSED)
+    contents = tested.manifest.select("cell_id", "content", "path", "origin")
+    shown = shown.join(contents, on="cell_id", maintain_order="left")
+    if shown.is_empty():
+        return
+    store = open_store(tested, shown, recipe.training.preprocessing.size_px)
+    pixels = store.take(store.rows(shown["content"].to_list()))
+    columns = ("arm", "cell_id", "category", "predicted")
+    for row, picture in zip(shown.select(columns).to_dicts(), pixels, strict=True):
+        yield row | {"kind": "missed", "png": encode_png(picture)}

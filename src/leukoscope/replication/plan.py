@@ -1,0 +1,207 @@
+"""What a study would take, and what it could see, before anything of it is run."""
+
+import math
+from pathlib import Path
+
+import polars as pl
+
+from leukoscope.evaluation.comparisons import PARTS
+from leukoscope.foundation.errors import DataError
+from leukoscope.records import tables
+from leukoscope.records.dataset import Dataset
+from leukoscope.records.groups import groups_of, unit_of
+from leukoscope.records.runs import is_finished, read_done
+from leukoscope.replication.recipe import StudyRecipe, Unit
+from leukoscope.replication.study import fitting_the_pool, sides_of
+from leukoscope.replication.units import unit_folder
+from leukoscope.stats.intervals import ASSUMED_ICC
+from leukoscope.stats.power import Parts, assumed_parts, scaled_parts, smallest_difference
+from leukoscope.training.pace import Pace, measure_pace
+
+POWER = 0.8
+DISCORDANCE, REPLICATE_SD, COMMON_SHARE = 0.17, 0.02, 0.4
+"""What is assumed without a pilot, rounded up from the larger of two studies of rotation on real
+cells (``results/first-walk``: MobileNetV2 and ResNet-18): on how many test cells of two arms one is
+right and the other wrong (.17 and .13), the spread of their difference over replicates (.006 and
+.019), and the correlation of a cell's difference between replicates (.01 and .40)."""
+
+_BYTES_A_WEIGHT, _BYTES_A_PREDICTION, _BYTES_A_UNIT = 4, 150, 300_000
+_CHECKPOINT_WEIGHTS = 4  # the weights, their best stage, and two moments of the optimiser
+
+PLAN = {"quantity": pl.String(), "value": pl.Float64(), "unit": pl.String(), "basis": pl.String()}
+"""The columns of a plan: what, how much, in which unit, and how that was got."""
+
+
+def plan_study(
+    recipe: StudyRecipe,
+    dataset: Dataset,
+    *,
+    out: Path,
+    device: str,
+    test: Dataset | None = None,
+    pilot: Path | None = None,
+) -> pl.DataFrame:
+    """Say how many trainings a study needs, their time and room, and what it could see.
+
+    Parameters
+    ----------
+    recipe : StudyRecipe
+        What would be compared.
+    dataset : Dataset
+        With the split the recipe names.
+    out : Path
+        The study folder; units finished in it are counted, and their time is taken.
+    device : str
+        ``auto``, ``cpu`` …; without finished units, a few updates are timed on it.
+    test : Dataset, optional
+        A separate test collection.
+    pilot : Path, optional
+        A finished study whose variance is taken; its effect is not looked at.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of :data:`PLAN`. Nothing is written.
+
+    Raises
+    ------
+    DataError
+        If the split has no test cells, the pool is too small, or the pilot is no finished
+        study with the same metric.
+    """
+    divided = sides_of(recipe, dataset, test)
+    recipe = fitting_the_pool(recipe, divided)
+    counts = {str(side): part.height for (side,), part in divided.group_by("split")}
+    rows = [*_work(recipe, out, dataset, counts, device)]
+    rows += _sight(recipe, divided.filter(pl.col("split") == "test"), pilot)
+    return pl.DataFrame(rows, schema=PLAN, orient="row")
+
+
+def _work(
+    recipe: StudyRecipe, out: Path, dataset: Dataset, counts: dict[str, int], device: str
+) -> list[tuple[str, float, str, str]]:
+    units = recipe.units()
+    done = [unit for unit in units if is_finished(unit_folder(out, unit))]
+    left = [unit for unit in units if unit not in done]
+    largest = max(units, key=lambda unit: bool(recipe.training_of(unit).augmentation.steps))
+    pace = measure_pace(recipe.training_of(largest), len(dataset.card.categories), device)
+    seconds = [_seconds(recipe, unit, pace, counts) for unit in left]
+    basis = "some updates timed on this machine now, alone; other work beside it takes longer"
+    if done:
+        known = sum(_seconds(recipe, unit, pace, counts) for unit in done)
+        took = sum(read_done(unit_folder(out, unit))["seconds_since_last_start"] for unit in done)
+        seconds = [one * took / known for one in seconds]
+        basis = f"the time {len(done)} finished units took"
+    models = len(units) * pace.n_weights * _BYTES_A_WEIGHT
+    tables_ = len(units) * (_BYTES_A_UNIT + counts["test"] * _BYTES_A_PREDICTION)
+    working = _CHECKPOINT_WEIGHTS * pace.n_weights * _BYTES_A_WEIGHT
+    pixels = sum(counts.values()) * 3 * recipe.training.preprocessing.size_px**2
+    return [
+        ("arms", len(recipe.arms), "arms", ", ".join(recipe.arms)),
+        ("replicates", recipe.replicates, "replicates", "as stated"),
+        ("units", len(units), "trainings", f"{len(done)} of them finished in {out}"),
+        ("updates", _updates(recipe, left), "updates", "of the units that are left"),
+        ("time", sum(seconds) / 3600, "hours", basis),
+        (
+            "disk",
+            (models + tables_ + working + pixels) / 1e9,
+            "GB",
+            "a model a unit, predictions, one checkpoint, the pixels at this size",
+        ),
+    ]
+
+
+def _updates(recipe: StudyRecipe, units: list[Unit]) -> int:
+    return sum(recipe.training_of(unit).updates for unit in units)
+
+
+def _seconds(recipe: StudyRecipe, unit: Unit, pace: Pace, counts: dict[str, int]) -> float:
+    training = recipe.training_of(unit)
+    validations = math.ceil(training.updates / training.validate_every)
+    predicted = validations * counts["validation"] + counts["test"]
+    return training.updates * pace.update_s + predicted * pace.predict_s
+
+
+def _sight(
+    recipe: StudyRecipe, test: pl.DataFrame, pilot: Path | None
+) -> list[tuple[str, float, str, str]]:
+    n_groups = int(groups_of(test).max()) + 1
+    kind = unit_of(test)
+    per_group = test.height / n_groups
+    if pilot is None:
+        icc = ASSUMED_ICC if kind == "case" else 0.0
+        parts = assumed_parts(
+            n_groups=n_groups,
+            n_replicates=recipe.replicates,
+            discordance=DISCORDANCE,
+            replicate_sd=REPLICATE_SD,
+            cells_per_group=per_group,
+            icc=icc,
+            common_share=COMMON_SHARE,
+        )
+        source = "seen in results/first-walk, the larger of two studies, rounded up"
+        assumed = [
+            ("assumed discordance", DISCORDANCE, "share of cells", source),
+            ("assumed spread of replicates", 100 * REPLICATE_SD, "points", source),
+            ("assumed correlation between replicates", COMMON_SHARE, "share", source),
+            ("assumed correlation in a group", icc, "share", f"the unit is the {kind}"),
+        ]
+        basis = "in accuracy, from the assumptions below; macro-F moves about alike"
+    else:
+        known = pilot_variance(pilot, recipe.metric)
+        parts = scaled_parts(known, n_groups=n_groups, n_replicates=recipe.replicates)
+        assumed = [
+            (f"pilot's standard error, {part}", 100 * math.sqrt(value), "points", str(pilot))
+            for part, value in zip(
+                PARTS,
+                (known.variance_groups, known.variance_replicates, known.variance_interaction),
+                strict=True,
+            )
+        ]
+        basis = f"in {recipe.metric}, from the variance of the pilot, rescaled to this design"
+    n_comparisons = len(recipe.arms) - 1
+    found = smallest_difference(parts, power=POWER, n_comparisons=n_comparisons)
+    many = f", adjusted for {n_comparisons} comparisons" if n_comparisons > 1 else ""
+    return [
+        ("test cells", test.height, "cells", f"{n_groups} groups; the unit is the {kind}"),
+        ("margin", 100 * recipe.margin, "points", f"of {recipe.metric}, named in the recipe"),
+        (
+            "smallest difference it could see",
+            100 * found,
+            "points",
+            f"power {POWER:g}, level .05{many}; {basis}",
+        ),
+        *assumed,
+    ]
+
+
+def pilot_variance(pilot: Path, metric: str) -> Parts:
+    """Read the parts of the variance of a finished study; of several arms, the largest.
+
+    Raises
+    ------
+    DataError
+        If there is no finished study, or it holds no such variance.
+    """
+    if not (pilot / "results.parquet").is_file():
+        raise DataError(
+            f"The pilot {pilot} is no finished study: it holds no results.parquet. Nothing was "
+            "planned. Finish it, or leave --pilot out."
+        )
+    results = tables.read_table(pilot / "results.parquet", tables.RESULTS)
+    names = [f"{metric}_se_{part}" for part in PARTS]
+    rows = results.filter(pl.col("metric").is_in(names), pl.col("view") == "strict")
+    # The first study of the table is the planned one; equal epochs come after it.
+    rows = rows.filter(pl.col("study") == results["study"][0]).drop_nulls("value")
+    wide = rows.pivot("metric", index=("arm", "unit", "n_families", "n_cases"), values="value")
+    if set(names) - set(wide.columns) or wide.is_empty():
+        raise DataError(
+            f"The pilot {pilot} does not tell the variance of {metric}: it has fewer than 2 "
+            "replicates, or was made by an earlier version (give its study command again: it "
+            "only reports). Nothing was planned."
+        )
+    largest = wide.sort(pl.col(names[0]) ** 2 + pl.col(names[1]) ** 2).row(-1, named=True)
+    runs = results.filter(pl.col("replicate").is_not_null(), pl.col("method") == "one run")
+    n_groups = largest["n_cases"] if largest["unit"] == "case" else largest["n_families"]
+    groups, replicates, interaction = (largest[name] ** 2 for name in names)
+    return Parts(groups, replicates, interaction, n_groups, runs["replicate"].n_unique())

@@ -1,0 +1,69 @@
+"""From a study's finished units to its tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from leukoscope.evaluation.comparisons import study_table
+from leukoscope.evaluation.convergence import convergence_table
+from leukoscope.evaluation.missed import missed_table
+from leukoscope.evaluation.results import Evaluation, confusion_table, write_evaluation
+from leukoscope.foundation import progress
+from leukoscope.records import tables
+from leukoscope.replication.recipe import EQUAL_EPOCHS, StudyRecipe, Unit
+from leukoscope.replication.units import read_history, read_predictions
+
+
+def write_results(recipe: StudyRecipe, out: Path) -> None:
+    """Compute all tables of a study from its units, each as Parquet and as CSV.
+
+    Raises
+    ------
+    DataError
+        If the units' predictions are not of the same labelled cells.
+    """
+    progress.tell("results", 0, 1)
+    predictions = _predictions(recipe, out, Unit)
+    curves = [_curves(recipe, out, recipe.name, Unit)]
+    results = [study_table(recipe.name, predictions, recipe.baseline, recipe.metric)]
+    if recipe.equal_epochs:
+        name = recipe.name + EQUAL_EPOCHS
+        again = _predictions(recipe, out, recipe.in_equal_epochs)
+        results.append(study_table(name, again, recipe.baseline, None))
+        curves.append(_curves(recipe, out, name, recipe.in_equal_epochs))
+    histories = pl.concat(curves)
+    results.append(convergence_table(histories))
+    replicates = {arm: list(runs.values()) for arm, runs in predictions.items()}
+    counts = confusion_table({arm: runs for arm, runs in replicates.items()})
+    missed = missed_table(replicates)
+    for suffix in ("parquet", "csv"):
+        tables.write_table(out / f"curves.{suffix}", histories, tables.CURVES)
+        tables.write_table(out / f"missed.{suffix}", missed, tables.MISSED)
+    write_evaluation(out, Evaluation(pl.concat(results), counts))
+    progress.tell("results", 1, 1)
+
+
+def _predictions(
+    recipe: StudyRecipe, out: Path, unit_of: Callable[[str, int], Unit]
+) -> dict[str, dict[int, pl.DataFrame]]:
+    return {
+        arm: {
+            replicate: read_predictions(out, unit_of(arm, replicate))
+            for replicate in range(recipe.replicates)
+        }
+        for arm in recipe.arms
+    }
+
+
+def _curves(
+    recipe: StudyRecipe, out: Path, name: str, unit_of: Callable[[str, int], Unit]
+) -> pl.DataFrame:
+    parts = [
+        read_history(out, unit_of(arm, replicate)).with_columns(
+            study=pl.lit(name), arm=pl.lit(arm), replicate=pl.lit(replicate, dtype=pl.Int32)
+        )
+        for arm in recipe.arms
+        for replicate in range(recipe.replicates)
+    ]
+    return tables.check(pl.concat(parts), tables.CURVES)

@@ -1,0 +1,25 @@
+"""Where a study keeps its units, and what each left behind."""
+
+from pathlib import Path
+
+import polars as pl
+
+from leukoscope.records import tables
+from leukoscope.replication.recipe import EQUAL_EPOCHS, Unit
+
+
+def unit_folder(study: Path, unit: Unit) -> Path:
+    """Name the run folder of one unit."""
+    units = "units" + (EQUAL_EPOCHS if unit.equal_epochs else "")
+    return study / units / unit.arm / f"{unit.replicate:02d}"
+
+
+def read_predictions(study: Path, unit: Unit) -> pl.DataFrame:
+    """Read what a unit called the test cells. Raises SchemaError if it left no table of it."""
+    return tables.read_table(unit_folder(study, unit) / "predictions.parquet", tables.PREDICTIONS)
+
+
+def read_history(study: Path, unit: Unit) -> pl.DataFrame:
+    """Read how a unit's training went: a row each time validation was scored."""
+    columns = [name for name in tables.CURVES.columns if name not in ("study", "arm", "replicate")]
+    return pl.read_csv(unit_folder(study, unit) / "history.csv").select(columns)
