@@ -112,7 +112,7 @@ def test_the_axis_holds_everything(reach: float) -> None:
 
 def test_every_number_in_the_figure_is_in_its_table() -> None:
     """The figure's texts hold the ticks and the table's values in points, nothing else."""
-    (figure,) = read(study_page(PAGE)).all("svg")
+    (figure,) = read(study_page(PAGE)).all("svg", **{"class": "forest"})
     table = forest_table(PAGE)
     plot = forest_plot(table)
     assert plot is not None

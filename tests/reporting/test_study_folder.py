@@ -9,7 +9,9 @@ import pytest
 import yaml
 from tests.reporting.example import example
 from tests.reporting.reading import read, rows, table
+from tests.reporting.rotation import missed, pictures
 
+from leukoscope.foundation.errors import SchemaError
 from leukoscope.records import tables
 from leukoscope.reporting.contents import StudyPage
 from leukoscope.reporting.study_folder import page_of
@@ -27,7 +29,7 @@ TRAINING |= {"schedule": "cosine", "validate_every": 3}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Lay a study folder down by hand: two arms, two replicates."""
-    recipe = {"name": "tiny", "question": "Does it help?", "metric": "macro_f", "margin": 0.01}
+    recipe = {"name": "rotation", "question": "Does it help?", "metric": "macro_f", "margin": 0.01}
     recipe |= {"baseline": "none", "replicates": 2, "seed": 0, "training": TRAINING}
     recipe |= {"arms": {name: {"description": text} for name, text in PAGE.arms.items()}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(recipe))
@@ -88,9 +90,9 @@ def test_every_machine_is_told(folder: Path) -> None:
 
 
 def test_the_page_shows_the_provenance(folder: Path) -> None:
-    """Each row stands in table 5 as it is, and the folder's place has no say."""
+    """Each row stands in its table as it is, and the folder's place has no say."""
     page = page_of(folder)
-    shown = rows(table(read(study_page(page)), "table-5").all("tbody")[0])
+    shown = rows(table(read(study_page(page)), "table-provenance").all("tbody")[0])
     assert shown[: len(page.provenance)] == [list(row) for row in page.provenance]
     moved = shutil.copytree(folder, folder / "moved")
     assert study_page(page_of(moved)) == study_page(page)
@@ -108,3 +110,49 @@ def test_an_assumed_unit_is_not_the_unit(folder: Path) -> None:
     tables.write_table(folder / "results.parquet", pl.concat([wide, results]), tables.RESULTS)
     assert page_of(folder).unit == "family"
     assert study_page(page_of(folder)) == plain
+
+
+def test_an_older_folder_gives_a_page(folder: Path) -> None:
+    """Without curves, missed cells and pictures the page lacks their sections and says the last."""
+    page = page_of(folder)
+    assert (page.curves, page.missed) == (None, None)
+    assert page.pictures is not None
+    assert page.pictures.is_empty()
+    assert "keeps no pictures" in study_page(page)
+
+
+def laid_down(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Write missed cells and pictures of the folder's arms beside its other tables."""
+    rename = {"originals": "none", "rotated-online": "online-rotation"}
+
+    def own(each: pl.DataFrame) -> pl.DataFrame:
+        kept = each.filter(pl.col("arm").is_in(list(rename)))
+        return kept.with_columns(pl.col("arm").replace(rename))
+
+    wrong, shown = own(missed(2)), own(pictures())
+    tables.write_table(folder / "missed.parquet", wrong, tables.MISSED)
+    tables.write_table(folder / "pictures.parquet", shown, tables.PICTURES)
+    return wrong, shown
+
+
+def test_what_is_there_is_read(folder: Path) -> None:
+    """Missed cells and pictures reach the page as they were written."""
+    wrong, shown = laid_down(folder)
+    page = page_of(folder)
+    assert page.missed is not None
+    assert sorted(page.missed.rows()) == sorted(wrong.rows())
+    assert page.pictures is not None
+    assert set(page.pictures["png"]) == set(shown["png"])
+    assert study_page(page).count("<img") > 10
+
+
+def test_left_out_pictures_are_not_even_read(folder: Path) -> None:
+    """With a broken file of pictures the page without them is made as ever."""
+    laid_down(folder)
+    whole = study_page(page_of(folder, pictures=False))
+    (folder / "pictures.parquet").write_bytes(b"not a table")
+    assert study_page(page_of(folder, pictures=False)) == whole
+    assert "<img" not in whole
+    assert "left out of this page on purpose" in whole
+    with pytest.raises(SchemaError, match="pictures"):
+        page_of(folder)

@@ -12,16 +12,16 @@ from typing import Any
 import polars as pl
 
 from leukoscope.reporting import wording
-from leukoscope.reporting.answer import assumed_bounds, verdict_of
 from leukoscope.reporting.contents import (
     VIEWS,
     Key,
     Scores,
     StudyPage,
     arm_order,
-    index_scores,
     replicates_of,
+    scores_of,
 )
+from leukoscope.reporting.verdicts import assumed_bounds, verdict_of
 
 FOREST: dict[str, pl.DataType] = {
     **{name: pl.String() for name in ("arm", "baseline", "metric", "view")},
@@ -95,7 +95,7 @@ def forest_table(page: StudyPage) -> pl.DataFrame:
     DataError
         If the results are not in their shape or give a number twice.
     """
-    scores = index_scores(page.results)
+    scores = scores_of(page)
     views = (page.view, *(view for view in VIEWS if view != page.view))
     rows = [
         row

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
@@ -12,13 +14,16 @@ from leukoscope.records.recipes import read_yaml
 from leukoscope.reporting.contents import UNITS, StudyPage
 
 
-def page_of(folder: Path) -> StudyPage:
+def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
     """Read a finished study's files.
 
     Parameters
     ----------
     folder : Path
-        The study folder.
+        The study folder. One from before curves, missed cells or pictures were kept
+        gives a page without them.
+    pictures : bool
+        Whether the page shows cells; if not, they are not even read.
 
     Returns
     -------
@@ -54,7 +59,20 @@ def page_of(folder: Path) -> StudyPage:
         confusion=tables.read_table(folder / "confusion.parquet", tables.CONFUSION),
         composition=tables.read_table(folder / "composition.parquet", tables.COMPOSITION),
         provenance=_provenance(folder, recipe, data),
+        curves=_if_there(folder / "curves.parquet", tables.CURVES),
+        missed=_if_there(folder / "missed.parquet", tables.MISSED),
+        pictures=_pictures(folder) if pictures else None,
     )
+
+
+def _if_there(path: Path, shape: tables.Shape) -> pl.DataFrame | None:
+    return tables.read_table(path, shape) if path.is_file() else None
+
+
+def _pictures(folder: Path) -> pl.DataFrame:
+    """Read the pictures; a study that keeps none has an empty table, which says so."""
+    found = _if_there(folder / "pictures.parquet", tables.PICTURES)
+    return pl.DataFrame(schema=tables.PICTURES.columns) if found is None else found
 
 
 def _arms(recipe: dict[str, Any]) -> dict[str, str]:

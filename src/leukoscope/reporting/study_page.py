@@ -1,18 +1,35 @@
 """The page of a study: one HTML file that opens without network and without script."""
 
+from typing import Any
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leukoscope.reporting import sections, wording
-from leukoscope.reporting.answer import (
-    FEWEST_REPLICATES,
-    answer_sentence,
-    arm_answers,
-    is_exploratory,
+from leukoscope.reporting import (
+    cases,
+    contact,
+    curves,
+    gains,
+    gallery,
+    matrices,
+    sections,
+    variance,
+    wording,
 )
-from leukoscope.reporting.contents import Key, Scores, StudyPage, arm_order, index_scores
+from leukoscope.reporting.answer import answer_of, answer_sentence
+from leukoscope.reporting.contents import (
+    Key,
+    Scores,
+    StudyPage,
+    arm_order,
+    equal_epochs_scores,
+    scores_of,
+)
 from leukoscope.reporting.forest import forest_plot, forest_table
+from leukoscope.reporting.limits import limits
+from leukoscope.reporting.summary import study_json
+from leukoscope.reporting.verdicts import FEWEST_REPLICATES, is_exploratory
 
-__all__ = ["StudyPage", "answer_sentence", "forest_table", "study_page"]
+__all__ = ["StudyPage", "answer_sentence", "forest_table", "study_json", "study_page"]
 
 
 def study_page(page: StudyPage) -> str:
@@ -32,34 +49,64 @@ def study_page(page: StudyPage) -> str:
     Raises
     ------
     DataError
-        If a table is not in its shape or gives a number twice.
+        If a table is not in its shape or gives a number twice, or a picture is no PNG.
     """
-    scores = index_scores(page.results)
-    html = (
-        _environment()
-        .get_template("study.html")
-        .render(
-            page=page,
-            arms=[(name, page.arms[name]) for name in arm_order(page)],
-            answers=arm_answers(page, scores),
-            exploratory=is_exploratory(page),
-            fewest=FEWEST_REPLICATES,
-            facts=_facts(page, scores),
-            metrics=[wording.sentence_case(name) for name in wording.METRICS.values()],
-            primary=wording.metric_name(page.metric),
-            margin=wording.margin_points(page.margin),
-            arm_tables=sections.arm_tables(page, scores),
-            plot=forest_plot(forest_table(page)),
-            difference_tables=sections.difference_tables(page, scores),
-            recall_table=sections.recall_table(page, scores),
-            matrices=sections.matrices(page),
-            composition=sections.composition(page),
-            not_merged=sections.why_not_merged(scores),
-            limits=_limits(page, scores),
-            provenance=[*page.provenance, *_methods(scores)],
-        )
-    )
+    scores = scores_of(page)
+    shown = _words(page, scores) | _tables(page, scores) | _figures(page, scores)
+    html = _environment().get_template("study.html").render(shown)
     return wording.without_controls(html)
+
+
+def _words(page: StudyPage, scores: Scores) -> dict[str, Any]:
+    """Gather what is told in words."""
+    return {
+        "page": page,
+        "arms": [(name, page.arms[name]) for name in arm_order(page)],
+        "answer": answer_of(page, scores),
+        "exploratory": is_exploratory(page),
+        "fewest": FEWEST_REPLICATES,
+        "facts": _facts(page, scores),
+        "metrics": [wording.sentence_case(name) for name in wording.METRICS.values()],
+        "primary": wording.metric_name(page.metric),
+        "margin": wording.margin_points(page.margin),
+        "unit": _unit(page)[1],
+        "not_merged": sections.why_not_merged(scores),
+        "validations": curves.validations(page),
+        "limits": limits(page, scores),
+        "provenance": [*page.provenance, *_methods(scores)],
+    }
+
+
+def _tables(page: StudyPage, scores: Scores) -> dict[str, Any]:
+    """Gather what is shown as tables."""
+    return {
+        "composition": sections.composition(page),
+        "convergences": curves.convergences(page, curves.convergence_table(page, scores)),
+        "arm_tables": sections.arm_tables(page, scores),
+        "difference_rows": sections.difference_rows(page, scores),
+        "variance_rows": variance.variance_rows(variance.variance_table(page, scores)),
+        "category_tables": sections.category_tables(page, scores),
+        "matrix_groups": matrices.matrix_groups(page),
+        "errors": gallery.error_counts(page, gallery.error_table(page)),
+        "case_rows": cases.case_rows(page, cases.case_table(page)),
+        "hard_cases": cases.hard_cases(page, cases.case_table(page)),
+        "equal_epochs": sections.difference_rows(page, equal_epochs_scores(page)),
+        "quartiles": [wording.sentence_case(name) for name in cases.QUARTILES],
+    }
+
+
+def _figures(page: StudyPage, scores: Scores) -> dict[str, Any]:
+    """Gather what is drawn, each from a table of its own."""
+    converged = curves.convergence_table(page, scores)
+    return {
+        "sheet": contact.contact_sheet(page),
+        "curve_figures": curves.curve_figures(page, curves.curve_table(page), converged),
+        "curve_px": curves,
+        "plot": forest_plot(forest_table(page)),
+        "gain_tables": gains.gain_tables(page, gains.gain_table(page, scores)),
+        "walls": gallery.walls(page),
+        "case_plot": cases.case_plot(page, cases.case_table(page)),
+    }
 
 
 def _environment() -> Environment:
@@ -72,14 +119,16 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"words": wording.name_of, "heading": wording.sentence_case}
+    environment.filters["unbroken"] = wording.unbroken
     return environment
 
 
 def _facts(page: StudyPage, scores: Scores) -> list[tuple[str, str]]:
     """List what a reader weighs an answer by."""
+    margin = wording.margin_points(page.margin)
     return [
         ("Primary metric", f"{wording.metric_name(page.metric)}, {page.view}"),
-        ("Smallest difference that matters", f"{wording.margin_points(page.margin)} points"),
+        ("Smallest difference that matters, named beforehand", f"{margin} points"),
         ("Baseline", wording.name_of(page.baseline)),
         ("Finished replicates", wording.count(page.n_replicates)),
         ("Test set", _test_set(page, scores)),
@@ -111,47 +160,3 @@ def _methods(scores: Scores) -> list[tuple[str, str]]:
         if methods:
             rows.append((label, "; ".join(sorted(methods))))
     return rows
-
-
-def _limits(page: StudyPage, scores: Scores) -> list[str]:
-    """List what the design of the study cannot say."""
-    if page.unit == "case":
-        unit = "Intervals take cases as independent: they speak of other cases like these."
-    else:
-        unit = (
-            "The persons behind the cells are not known: intervals take families of images as "
-            "independent and speak of other cells of this collection only. How cells differ "
-            "from person to person, slide to slide and laboratory to laboratory is not in them."
-        )
-    return [
-        (
-            "All training draws come from one pool of cells, so the answer is conditional on this "
-            "pool, this model and this recipe."
-        ),
-        (
-            "The validation and test cells are the same in every arm and replicate; the best state "
-            "of a run is chosen on validation, and the test cells are scored once."
-        ),
-        unit,
-        *_on_bands(scores),
-        (
-            "Accuracy and macro-F depend on how often each category occurs in the test set, which "
-            "is not its share in blood."
-        ),
-        (
-            "Only the primary metric in its view was named beforehand and carries a verdict; every "
-            "other difference is descriptive."
-        ),
-        *page.notes,
-        "For research use. This is not a medical device, and no finding here is a diagnosis.",
-    ]
-
-
-def _on_bands(scores: Scores) -> list[str]:
-    icsh = (
-        "ICSH counts band neutrophils as segmented ones. The border between them is a matter of "
-        "judgement"
-    )
-    if not sections.why_not_merged(scores):
-        return [f"{icsh}, so the merged view stands beside every strict score."]
-    return [f"{icsh}."] if sections.has_bands_to_confuse(scores) else []

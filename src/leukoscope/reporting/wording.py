@@ -8,6 +8,7 @@ import re
 
 UNDEFINED = "undefined"
 MINUS = "\N{MINUS SIGN}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 METRICS = {
@@ -18,6 +19,8 @@ METRICS = {
 """The metrics of an arm as the page writes them."""
 
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 UNITS = {"case": ("case", "cases"), "family": ("family", "families")}
 """One and many of each unit of inference."""
@@ -73,6 +76,12 @@ def p_value(value: float | None, otherwise: str = UNDEFINED) -> str:
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
+def compared(value: float) -> str:
+    """Write a p value with its sign of comparison: ``= 0.012``, ``< 0.001``."""
+    text = p_value(value)
+    return text.replace(NARROW_SPACE, " ") if text.startswith("<") else f"= {text}"
+
+
 def count(value: float | None) -> str:
     """Write a count, ``12 345``; None is ``unknown``. A mean that is not whole has a decimal."""
     if value is None:
@@ -89,6 +98,11 @@ def mean_count(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}".replace(",", NARROW_SPACE)
 
 
+def in_words(number: int) -> str:
+    """Write a small count as a word: 4 is ``four``, 13 stays ``13``."""
+    return _WORDS[number] if 0 <= number < len(_WORDS) else count(number)
+
+
 def counted(number: int, one: str, many: str) -> str:
     """Write a count and what is counted: ``1 case``, ``51 cases``."""
     return f"{count(number)} {one if number == 1 else many}"
@@ -97,6 +111,16 @@ def counted(number: int, one: str, many: str) -> str:
 def name_of(arm: str) -> str:
     """Write an arm's name as words: ``online-rotation`` is ``online rotation``."""
     return " ".join(arm.replace("-", " ").replace("_", " ").split()) or arm
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cut a text that a figure has no room for, with an ellipsis as its last sign."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def unbroken(text: str) -> str:
+    """Keep the intervals in a text on one line each: ``(−0.4 to +3.8)``."""
+    return re.sub(r"\([^()]* to [^()]*\)", lambda found: found[0].replace(" ", NO_BREAK), text)
 
 
 def sentence_case(text: str) -> str:
