@@ -77,6 +77,7 @@ def test_a_pilot_gives_its_variance_and_never_its_effect(cells, study_file, stud
         pl.when(pl.col("metric").str.contains("_se_"))
         .then(2 * pl.col("value"))
         .otherwise(pl.col("value"))
+        .alias("value")
     )
     tables.write_table(tmp_path / "pilot" / "results.parquet", doubled, tables.RESULTS)
     wider = plan(study_file, cells, tmp_path / "study", pilot=tmp_path / "pilot")[name]

@@ -1,10 +1,12 @@
 """The page in a real browser, at the widths of a telephone, a desk and a sheet of paper."""
 
+import base64
 from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome
 from tests.reporting.example import THIRTEEN, example
+from tests.reporting.rotation import ARMS, rotation
 
 from leukoscope.reporting.study_page import StudyPage, study_page
 
@@ -16,6 +18,7 @@ PAGES: dict[str, StudyPage] = {
         categories=["v" * 60, "band"],
         n_replicates=1,
     ),
+    "full": rotation(unit="case"),
 }
 PAPER_PX = 673
 """The width of A4 less margins of 16 mm, at 96 px to the inch."""
@@ -80,3 +83,88 @@ def test_a_wide_matrix_scrolls_in_its_box(browser: Chrome, tmp_path: Path) -> No
     assert scrolled
     assert reachable == 0
     assert left_px >= 0
+
+
+def written(folder: Path, html: str) -> str:
+    """Write a page and give its address."""
+    path = folder / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path.as_uri()
+
+
+OVERLAPS = """
+const overlaps = [];
+for (const svg of document.querySelectorAll('svg[role=img]')) {
+  const texts = [...svg.querySelectorAll('text')];
+  const boxes = texts.map(e => [e.textContent, e.getBoundingClientRect()]);
+  for (let i = 0; i < boxes.length; i++) for (let j = 0; j < i; j++) {
+    const [a, b] = [boxes[i][1], boxes[j][1]];
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const tall = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (wide > 1 && tall > 3) overlaps.push(boxes[i][0] + ' | ' + boxes[j][0]);
+  }
+}
+return overlaps;
+"""
+"""Find the labels of a figure that lie on each other."""
+
+SMALLEST = """
+return Math.min(...[...document.querySelectorAll('svg text')].map(e => {
+  const scale = e.getScreenCTM() ? e.getScreenCTM().a : 1;
+  return parseFloat(getComputedStyle(e).fontSize) * scale;
+}));
+"""
+"""Find the smallest text of all figures, in pixels as drawn."""
+
+
+@pytest.mark.parametrize("width_px", [360, 800, 1280])
+def test_labels_can_be_read(browser: Chrome, address: str, width_px: int) -> None:
+    """No label of a figure lies on another, none is tiny, none sticks out of the window."""
+    look(browser, address, width_px, "screen", "light")
+    assert browser.execute_script(OVERLAPS) == []
+    assert browser.execute_script(SMALLEST) >= 9
+    right = "return [...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect())"
+    assert all(
+        box["left"] >= -1 and box["right"] <= width_px for box in browser.execute_script(right)
+    )
+
+
+def test_every_picture_is_drawn(browser: Chrome, tmp_path: Path) -> None:
+    """The browser can read each picture, and shows it no larger than twice its pixels."""
+    look(browser, written(tmp_path, study_page(PAGES["full"])), 1280, "screen", "light")
+    sizes = browser.execute_script(
+        "return [...document.images].map(e => [e.naturalWidth, e.getBoundingClientRect().width])"
+    )
+    assert len(sizes) > 20
+    assert all(pixels == 64 and 40 <= shown <= 128 for pixels, shown in sizes)
+
+
+def test_all_folds_are_open_on_paper(browser: Chrome, tmp_path: Path) -> None:
+    """What is folded up on a screen is printed, and takes the paper it would take unfolded."""
+    html = study_page(PAGES["full"])
+    address = written(tmp_path, html)
+    seen = "return [...document.querySelectorAll('details table')].map(e => e.checkVisibility())"
+    look(browser, address, 1280, "screen", "light")
+    assert set(browser.execute_script(seen)) == {False}
+    look(browser, address, PAPER_PX, "print", "light")
+    assert set(browser.execute_script(seen)) == {True}
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PAPER_PX
+    sheets = printed(browser)
+    browser.get(written(tmp_path, html.replace("<details>", "<details open>")))
+    assert printed(browser) == sheets > 5
+
+
+def printed(browser: Chrome) -> int:
+    """Print the page that is open and count its sheets."""
+    pdf = browser.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+    data = base64.b64decode(pdf["data"])
+    return data.count(b"/Type /Page") - data.count(b"/Type /Pages")
+
+
+def test_links_lead_to_their_section(browser: Chrome, tmp_path: Path) -> None:
+    """A link in the list of sections scrolls its heading to the top, without script."""
+    look(browser, written(tmp_path, study_page(PAGES["full"])), 1280, "screen", "light")
+    browser.find_element("css selector", "nav a[href='#errors']").click()
+    top = "return document.getElementById('errors').getBoundingClientRect().top"
+    assert 0 <= browser.execute_script(top) < 60
+    assert len(browser.find_elements("css selector", "svg.curve")) == 2 * len(ARMS)

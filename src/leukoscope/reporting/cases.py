@@ -158,8 +158,8 @@ def _strip(
     _, lower, middle, upper, _ = quartiles_of(own, arm, view)
     cases = wording.counted(len(values), "case", "cases")
     return CaseStrip(
-        label=wording.shortened(wording.sentence_case(wording.name_of(arm)), 30),
-        text=f"median {wording.percent(middle)}, lowest {wording.percent(values[0])}, {cases}",
+        label=wording.shortened(wording.sentence_case(wording.name_of(arm)), 24),
+        text=f"median {wording.percent(middle)}, {cases}",
         y_px=y_px,
         dots=_dots(values, y_px, place),
         box=(f"{place(lower):.2f}%", f"{place(upper) - place(lower):.2f}%"),

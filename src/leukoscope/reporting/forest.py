@@ -44,7 +44,7 @@ TOP_PX = 8
 
 _STEPS_POINTS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 _MOST_TICKS = 6
-_LONGEST_LABEL = 24
+_LONGEST_LABEL = 18
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,7 @@ def _tick(at_points: float) -> str:
 
 
 def _label(arm: str, view: str) -> str:
-    name = wording.name_of(arm)
-    short = name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…"
+    short = wording.shortened(wording.name_of(arm), _LONGEST_LABEL)
     return f"{wording.sentence_case(short)}, {view}"
 
 

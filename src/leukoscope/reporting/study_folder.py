@@ -62,6 +62,7 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
         curves=_if_there(folder / "curves.parquet", tables.CURVES),
         missed=_if_there(folder / "missed.parquet", tables.MISSED),
         pictures=_pictures(folder) if pictures else None,
+        notes=_notes(data),
     )
 
 
@@ -91,18 +92,47 @@ def _provenance(
         ("Licence of the pictures", data["licence"] or "not stated"),
         ("Cite", data["citation"] or "not stated"),
         ("Digest of the cells", data["manifest_digest"]),
+        *_tested(data),
         ("Split", data.get("split") or "not stated"),
         ("Digest of the split", data.get("split_digest") or "not stated"),
         ("Model", f"{training['model']}, {training['preprocessing']['size_px']} px"),
         ("Starting weights", _weights(training)),
         ("Training", _training(training)),
-        ("Training cells a run", f"{run['n_cells']['train']}, drawn anew in each replicate"),
+        (
+            "Training cells a run",
+            f"{run['n_cells']['train']} in the baseline, drawn anew",
+        ),
         ("Kept weights", "those with the best validation macro-F; the test was read once a run"),
         ("Seed", str(recipe["seed"])),
         *_distinct("Machine", [_machine(each) for each in machines]),
         *_distinct("Software", [_packages(each) for each in machines]),
         ("Recipe", "study.yaml in the study folder holds every setting"),
         ("Digest of the recipe", data.get("recipe_id") or "not stated"),
+    ]
+
+
+def _tested(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """Tell of the collection the arms were tested on, where it is one of its own."""
+    test = data.get("test")
+    if test is None:
+        return []
+    return [
+        ("Test collection", f"{test['name']} (source {test['source']})"),
+        ("Licence of its pictures", test["licence"] or "not stated"),
+        ("Cite for it", test["citation"] or "not stated"),
+        ("Digest of its cells", test["manifest_digest"]),
+    ]
+
+
+def _notes(data: dict[str, Any]) -> list[str]:
+    if "test" not in data:
+        return []
+    return [
+        (
+            f"The test cells are a collection of their own, {data['test']['name']}. It shares no "
+            "picture and no named case with training and validation; that none of its people is "
+            "among the training cells under another name is its owner's word."
+        )
     ]
 
 

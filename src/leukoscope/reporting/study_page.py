@@ -1,5 +1,6 @@
 """The page of a study: one HTML file that opens without network and without script."""
 
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -109,6 +110,7 @@ def _figures(page: StudyPage, scores: Scores) -> dict[str, Any]:
     }
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("leukoscope.reporting", "templates"),
