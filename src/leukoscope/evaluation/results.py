@@ -84,7 +84,7 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
 
 
 def confusion_table(
-    arms: Mapping[str | None, Sequence[pl.DataFrame]],
+    arms: Mapping[str, Sequence[pl.DataFrame]] | Mapping[None, Sequence[pl.DataFrame]],
 ) -> pl.DataFrame:
     """Count calls by true category, averaged over an arm's replicates, in each view.
 

@@ -35,12 +35,11 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
     histories = pl.concat(curves)
     results.append(convergence_table(histories))
     replicates = {arm: list(runs.values()) for arm, runs in predictions.items()}
-    counts = confusion_table({arm: runs for arm, runs in replicates.items()})
     missed = missed_table(replicates)
     for suffix in ("parquet", "csv"):
         tables.write_table(out / f"curves.{suffix}", histories, tables.CURVES)
         tables.write_table(out / f"missed.{suffix}", missed, tables.MISSED)
-    write_evaluation(out, Evaluation(pl.concat(results), counts))
+    write_evaluation(out, Evaluation(pl.concat(results), confusion_table(replicates)))
     progress.tell("results", 1, 1)
 
 
