@@ -16,6 +16,7 @@ VALUES = {
     tables.WHOLE: WHOLE,
     tables.REAL: st.floats(),
     tables.BOX: st.lists(WHOLE, min_size=4, max_size=4),
+    tables.BYTES: st.binary(max_size=8),
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 from PIL import Image
-from tests.reporting.example import example
+from tests.reporting.example import THIRTEEN, example
 
 from leukoscope.foundation.streams import stream
 from leukoscope.records import tables
@@ -50,6 +50,15 @@ def rotation(*, unit: str = "family", n_replicates: int = 8) -> StudyPage:
     )
 
 
+def many(*, n_arms: int = 8) -> StudyPage:
+    """Build a page of many arms and thirteen categories, with gains and both intervals."""
+    arms = dict.fromkeys(["originals", *(f"rotated-{n}00" for n in range(1, n_arms))], "as named")
+    page = example(arms=arms, categories=THIRTEEN, n_replicates=2)
+    effects = {arm: (0.02 * place - 0.07, 0.012) for place, arm in enumerate(arms) if place}
+    results = pl.concat([page.results, parts_rows(page), gain_rows(page, effects)])
+    return replace(page, results=results)
+
+
 def planted(page: StudyPage) -> pl.DataFrame:
     """Give each arm's differences an interval of its own and a p value that fits it."""
     rows = page.results.to_dicts()
@@ -84,7 +93,7 @@ def parts_rows(page: StudyPage) -> pl.DataFrame:
     for each in differences(page):
         half = (each["high"] - each["low"]) / 2
         empty = {"low": None, "high": None, "p_value": None, "p_adjusted": None}
-        for name, share in (("groups", 0.3), ("replicates", 0.35)):
+        for name, share in (("groups", 0.3), ("replicates", 0.35), ("interaction", 0.1)):
             part = {"metric": f"{each['metric']}_se_{name}", "value": share * half}
             rows.append(each | empty | part | {"method": "two-way jackknife"})
         bounds = {"low": each["value"] - 0.9 * half, "high": each["value"] + 0.9 * half}
@@ -93,11 +102,11 @@ def parts_rows(page: StudyPage) -> pl.DataFrame:
     return table(rows)
 
 
-def gain_rows(page: StudyPage) -> pl.DataFrame:
+def gain_rows(page: StudyPage, effects: dict[str, tuple[float, float]] = EFFECTS) -> pl.DataFrame:
     """Let bands lose what segmented cells gain where an arm harms, and the reverse."""
     rows = []
     side = {"band": 1.0, "segmented": -0.5}
-    for arm, (value, half) in EFFECTS.items():
+    for arm, (value, half) in effects.items():
         for view in ("strict", "merged"):
             for category in categories_of(scores_of(page), view):
                 for metric in ("recall", "precision", "f"):

@@ -141,3 +141,22 @@ def test_what_is_no_picture_is_refused() -> None:
     planted = PAGE.pictures.with_columns(png=pl.lit(b"<svg onload=alert(1)>"))
     with pytest.raises(DataError, match="not a PNG"):
         study_page(replace(PAGE, pictures=planted))
+
+
+def test_rare_kinds_are_added_up() -> None:
+    """Of more kinds than a reader takes in, the rarest share a row; no cell is lost."""
+    kinds = [f"kind-{n:02d}" for n in range(30)]
+    planted = [
+        {"arm": arm, "cell_id": f"{kind}-{n}", "category": kind, "predicted": "band"}
+        | {"n_called": 3, "n_replicates": 3}
+        for arm in ARMS
+        for place, kind in enumerate(kinds)
+        for n in range(1 + place // 10)
+    ]
+    page = replace(PAGE, missed=pl.DataFrame(planted, schema=PAGE.missed.schema), pictures=None)
+    body, foot = table(read(study_page(page)), "table-errors").all("tbody")
+    shown = rows(body)
+    assert len(shown) == gallery.MOST_KINDS + 1
+    assert shown[-1] == ["Others", "10 kinds", *["10"] * (len(ARMS) + 1)]
+    assert rows(foot)[0][2:] == ["60"] * (len(ARMS) + 1)
+    assert gallery.error_table(page).height == 30 * len(ARMS)

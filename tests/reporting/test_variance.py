@@ -14,6 +14,7 @@ from leukoscope.reporting.study_page import study_page
 PAGE: StudyPage = rotation(n_replicates=2)
 TABLE = variance.variance_table(PAGE, scores_of(PAGE))
 PIGEONHOLE = pl.col("method").str.starts_with("pigeonhole")
+PART_NAMES = ("se_groups", "se_replicates", "se_interaction")
 PARTS = pl.col("metric").str.contains("_se_")
 
 
@@ -45,7 +46,7 @@ def test_the_table_is_the_results() -> None:
             first[name] for name in ("value", "low", "high")
         ]
         assert (row["pigeonhole_low"], row["pigeonhole_high"]) == (second["low"], second["high"])
-        for name in ("se_groups", "se_replicates"):
+        for name in PART_NAMES:
             assert row[name] == given(arm, view, f"macro_f_{name}")["value"]
 
 
@@ -53,20 +54,20 @@ def test_the_page_shows_the_table() -> None:
     """Errors with two decimals, both intervals with their signs."""
     shown = rows(table(read(study_page(PAGE)), "table-variance").all("tbody")[0])
     for text, row in zip(shown, TABLE.to_dicts(), strict=True):
-        assert text[3:5] == [f"{100 * row[name]:.2f}" for name in ("se_groups", "se_replicates")]
-        for cell, names in ((text[5], ("low", "high")), (text[6], ("pigeonhole_low",) * 1)):
+        assert text[3:6] == [f"{100 * row[name]:.2f}" for name in PART_NAMES]
+        for cell, name in ((text[6], "low"), (text[7], "pigeonhole_low")):
             first = float(cell.split()[0].replace("−", "-"))
-            assert first == pytest.approx(100 * row[names[0]], abs=0.051)
+            assert first == pytest.approx(100 * row[name], abs=0.051)
 
 
 def test_what_is_not_there_is_named() -> None:
     """A missing part is unknown, a missing second interval none; without both no table."""
     page = replace(PAGE, results=PAGE.results.filter(~PIGEONHOLE))
     shown = rows(table(read(study_page(page)), "table-variance").all("tbody")[0])
-    assert {row[6] for row in shown} == {"none"}
+    assert {row[7] for row in shown} == {"none"}
     page = replace(PAGE, results=PAGE.results.filter(~PARTS))
     shown = rows(table(read(study_page(page)), "table-variance").all("tbody")[0])
-    assert {cell for row in shown for cell in row[3:5]} == {"unknown"}
+    assert {cell for row in shown for cell in row[3:6]} == {"unknown"}
     older = replace(PAGE, results=PAGE.results.filter(~PARTS & ~PIGEONHOLE))
     assert "Where the uncertainty comes from" not in study_page(older)
 

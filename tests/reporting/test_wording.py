@@ -103,3 +103,40 @@ def test_a_method_in_short_has_no_counts():
         method = f"two-way jackknife t (logit), {counts}, Satterthwaite degrees"
         short = wording.method_in_short(method)
         assert short == "two-way jackknife t (logit), Satterthwaite degrees"
+
+
+@pytest.mark.parametrize("value", [1e-17, -3e-12])
+def test_the_last_bits_of_a_sum_are_no_difference(value: float) -> None:
+    """What rounding in the machine makes is written as the 0 that it is."""
+    assert wording.signed(value) == wording.points(value) == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0004, "< 0.001"), (0.0123, "= 0.012"), (0.5, "= 0.50")]
+)
+def test_p_values_are_compared(value: float, text: str) -> None:
+    """A bounded p value is not called equal."""
+    assert wording.compared(value) == text
+
+
+def test_intervals_do_not_break() -> None:
+    """Only the spaces of an interval in brackets are kept together, and no word is changed."""
+    text = "raised it (as told) by 2.1 (−0.4 to +3.8; 8 replicates) points (0.1 to 0.2)"
+    kept = wording.unbroken(text)
+    assert kept.replace(wording.NO_BREAK, " ") == text
+    assert "(0.1\u00a0to\u00a00.2)" in kept
+    assert "(as told)" in kept
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "no"), (4, "four"), (10, "ten"), (11, "11")])
+def test_small_counts_are_words(number: int, text: str) -> None:
+    """Up to ten a count is a word."""
+    assert wording.in_words(number) == text
+
+
+@given(st.text(), st.integers(1, 30))
+def test_shortened_texts_fit(text: str, longest: int) -> None:
+    """A text that fits stays; a cut one is as long as allowed and says that it is cut."""
+    short = wording.shortened(text, longest)
+    assert len(short) <= longest
+    assert short == text or (short.endswith("…") and text.startswith(short[:-1]))

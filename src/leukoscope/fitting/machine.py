@@ -75,9 +75,10 @@ def keep_memory() -> None:
     """
     if platform.libc_ver()[0] != "glibc":
         return
-    mallopt = ctypes.CDLL(None).mallopt
+    library = ctypes.CDLL(None)
+    library.malloc_trim(0)
     for parameter, value in _MALLOC.items():
-        mallopt(parameter, value)
+        library.mallopt(parameter, value)
 
 
 def describe(device: torch.device, precision: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from leukoscope.foundation.errors import SchemaError, UsageError
 SPLIT_NAMES = ("train", "validation", "calibration", "test")
 TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
 BOX = pl.Array(pl.Int32, 4)
+BYTES = pl.Binary()
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
@@ -118,7 +119,7 @@ MISSED = Shape(
 ``n_called`` how many replicates give it."""
 PICTURES = Shape(
     "pictures",
-    required={"kind": TEXT, "arm": TEXT, "cell_id": TEXT, "category": TEXT, "png": pl.Binary()},
+    required={"kind": TEXT, "arm": TEXT, "cell_id": TEXT, "category": TEXT, "png": BYTES},
     optional={"copy": WHOLE, "draw": TEXT, "predicted": TEXT},
     key=("kind", "arm", "cell_id", "copy"),
     ordered=False,
@@ -128,9 +129,8 @@ PICTURES = Shape(
 copy), ``missed`` a test cell that every replicate of an arm calls wrong."""
 COMPOSITION = Shape(
     "composition",
-    required={"split": TEXT, "category": TEXT}
-    | {"n_cells": WHOLE, "n_families": WHOLE, "n_cases": WHOLE},
-    optional={},
+    required={"split": TEXT, "category": TEXT, "n_cells": WHOLE, "n_families": WHOLE},
+    optional={"n_cases": WHOLE},
     key=("split", "category"),
 )
 
@@ -237,12 +237,16 @@ def _is_csv(path: Path) -> bool:
 
 
 def _for_csv(table: pl.DataFrame) -> pl.DataFrame:
-    """Make a table plain text: boxes as four numbers, and nothing a spreadsheet would compute."""
+    """Make a table plain text: boxes as four numbers, bytes as hexadecimal digits, and nothing a
+    spreadsheet would compute.
+    """
     boxes = [name for name, dtype in table.schema.items() if dtype == BOX]
     texts = [name for name, dtype in table.schema.items() if dtype == TEXT]
-    return table.with_columns(
-        pl.col(name).cast(pl.List(pl.String)).list.join(" ") for name in boxes
-    ).with_columns(
+    coded = [
+        pl.col(name).bin.encode("hex") for name, dtype in table.schema.items() if dtype == BYTES
+    ]
+    spelt = [pl.col(name).cast(pl.List(pl.String)).list.join(" ") for name in boxes]
+    return table.with_columns(*spelt, *coded).with_columns(
         pl.when(pl.any_horizontal(pl.col(name).str.starts_with(sign) for sign in _FORMULA))
         .then("'" + pl.col(name))
         .otherwise(pl.col(name))
@@ -261,11 +265,13 @@ def _from_csv(path: Path, shape: Shape) -> pl.DataFrame:
     table = table.with_columns(
         pl.col(name).str.replace(guarded, "$1") for name, dtype in wanted.items() if dtype == TEXT
     )
-    return table.with_columns(
+    boxes = [
         pl.col(name).str.split(" ").cast(pl.List(pl.Int32)).list.to_array(4)
         for name, dtype in wanted.items()
         if dtype == BOX
-    )
+    ]
+    coded = [pl.col(name).str.decode("hex") for name, dtype in wanted.items() if dtype == BYTES]
+    return table.with_columns(*boxes, *coded)
 
 
 def _refuse_columns(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.DataType]) -> None:

@@ -83,6 +83,7 @@ def run_study(
     progress.tell("units", len(todo), len(todo))
     _check_starts(recipe, out)
     write_results(recipe, out)
+    _write_composition(divided, out)
     write_pictures(recipe, dataset, divided, test or dataset, out)
     return out
 
@@ -146,10 +147,6 @@ def _begin(
         return
 
     def build(folder: Path) -> None:
-        composition = _composition(divided)
-        for suffix in ("parquet", "csv"):
-            path = folder / f"composition.{suffix}"
-            tables.write_table(path, composition, tables.COMPOSITION)
         files.write_json(folder / "dataset.json", facts)
         write_recipe(folder / "study.yaml", recipe)
 
@@ -193,12 +190,14 @@ def _by_side(divided: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     return [(str(side), part) for (side,), part in divided.group_by("split")]
 
 
-def _composition(divided: pl.DataFrame) -> pl.DataFrame:
-    return divided.group_by("split", "category").agg(
-        n_cells=pl.len(),
-        n_families=pl.col("family").n_unique(),
-        n_cases=pl.col("case").drop_nulls().n_unique(),
+def _write_composition(divided: pl.DataFrame, out: Path) -> None:
+    """Count cells, families and cases; where no case of a side is known, none is counted."""
+    n_cases = pl.when(pl.col("case").count() > 0).then(pl.col("case").drop_nulls().n_unique())
+    table = divided.group_by("split", "category").agg(
+        n_cells=pl.len(), n_families=pl.col("family").n_unique(), n_cases=n_cases
     )
+    for suffix in ("parquet", "csv"):
+        tables.write_table(out / f"composition.{suffix}", table, tables.COMPOSITION)
 
 
 def _check_starts(recipe: StudyRecipe, out: Path) -> None:

@@ -230,8 +230,5 @@ def _spread(found: pl.DataFrame, arm: str, metric: str) -> tuple[str, str, str]:
     of = f"{len(known)} of {own.height}"
     if not known:
         return wording.UNDEFINED, "", of
-    return (
-        wording.count(median(known)),
-        f"{wording.count(known[0])} to {wording.count(known[-1])}",
-        of,
-    )
+    span = f"{wording.count(known[0])} to {wording.count(known[-1])}"
+    return wording.count(median(known)), span if known[0] < known[-1] else "", of

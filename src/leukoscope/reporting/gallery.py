@@ -20,6 +20,9 @@ ERRORS: dict[str, pl.DataType] = {
 }
 """The columns of an error table; ``n_unanimous`` counts the cells whose replicates all agree."""
 
+MOST_KINDS = 20
+"""How many kinds of error the page tells apart; the rarest beyond are added up."""
+
 MOST_PICTURES = 24
 """How many cells an arm shows."""
 
@@ -84,16 +87,20 @@ def error_counts(page: StudyPage, table: pl.DataFrame) -> ErrorCounts | None:
     everywhere = Counter(kind[1:] for kind in _everywhere(page))
     kinds = dict.fromkeys((category, predicted) for _, category, predicted in count)
     totals = {kind: sum(count.get((arm, *kind), 0) for arm in arms) for kind in kinds}
-    rows = tuple(
-        ErrorRow(
-            *kind,
-            tuple(wording.count(count.get((arm, *kind), 0)) for arm in arms),
-            wording.count(everywhere[kind]),
-        )
-        for kind in sorted(kinds, key=lambda kind: -totals[kind])
-    )
+    ranked = sorted(kinds, key=lambda kind: -totals[kind])
+
+    def row(category: str, predicted: str, added: list[tuple[str, str]]) -> ErrorRow:
+        each = (sum(count.get((arm, *kind), 0) for kind in added) for arm in arms)
+        shared = sum(everywhere[kind] for kind in added)
+        return ErrorRow(category, predicted, tuple(map(wording.count, each)), wording.count(shared))
+
+    rows = [row(*kind, [kind]) for kind in ranked[:MOST_KINDS]]
+    rest = ranked[MOST_KINDS:]
+    rows += [row("others", wording.counted(len(rest), "kind", "kinds"), rest)] if rest else []
     sums = (sum(n for (arm, *_), n in count.items() if arm == each) for each in arms)
-    return ErrorCounts(rows, tuple(map(wording.count, sums)), wording.count(everywhere.total()))
+    return ErrorCounts(
+        tuple(rows), tuple(map(wording.count, sums)), wording.count(everywhere.total())
+    )
 
 
 def walls(page: StudyPage) -> list[Wall]:

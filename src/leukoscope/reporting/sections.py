@@ -48,7 +48,7 @@ class Difference(NamedTuple):
     estimate: Estimate
     p_value: str
     p_adjusted: str
-    p_values: str
+    p_values: tuple[str, ...]
 
 
 class DifferenceRow(NamedTuple):
@@ -178,7 +178,7 @@ def _difference_row(page: StudyPage, scores: Scores, pair: tuple[str, str]) -> l
 
 def _difference(score: Score | None, *, primary: bool) -> Difference:
     if score is None:
-        return Difference(Estimate("not measured"), "", "", "")
+        return Difference(Estimate("not measured"), "", "", ())
     if score.value is None:
         shown = Estimate(wording.UNDEFINED, reason=wording.reason(score.method))
     elif score.bounds is None:
@@ -190,7 +190,7 @@ def _difference(score: Score | None, *, primary: bool) -> Difference:
         shown,
         wording.p_value(score.p_value),
         wording.p_value(score.p_adjusted, wording.UNDEFINED if primary else "not planned"),
-        ", ".join(f"{name} {wording.compared(p)}" for name, p in found if p is not None),
+        tuple(f"{name} {wording.compared(p)}" for name, p in found if p is not None),
     )
 
 

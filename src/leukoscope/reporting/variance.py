@@ -17,8 +17,8 @@ from leukoscope.reporting.contents import (
 
 VARIANCE: dict[str, pl.DataType] = {
     **{name: pl.String() for name in ("arm", "metric", "view")},
-    **{name: pl.Float64() for name in ("value", "se_groups", "se_replicates", "low", "high")},
-    **{name: pl.Float64() for name in ("pigeonhole_low", "pigeonhole_high")},
+    **{name: pl.Float64() for name in ("value", "se_groups", "se_replicates", "se_interaction")},
+    **{name: pl.Float64() for name in ("low", "high", "pigeonhole_low", "pigeonhole_high")},
 }
 """The columns of a variance table; all numbers are fractions."""
 
@@ -31,6 +31,7 @@ class VarianceRow(NamedTuple):
     value: str
     se_groups: str
     se_replicates: str
+    se_interaction: str
     interval: str
     pigeonhole: str
 
@@ -50,7 +51,7 @@ def variance_table(page: StudyPage, scores: Scores) -> pl.DataFrame:
         for view in VIEWS:
             key = Key(arm, page.metric, view, baseline=page.baseline)
             score, other = scores.get(key), second.get(key)
-            parts = [_part(scores, key, name) for name in ("groups", "replicates")]
+            parts = [_part(scores, key, name) for name in ("groups", "replicates", "interaction")]
             if score and (other or any(part is not None for part in parts)):
                 bounds = (other.low, other.high) if other else (None, None)
                 shown = (score.value, *parts, score.low, score.high, *bounds)
@@ -67,6 +68,7 @@ def variance_rows(table: pl.DataFrame) -> list[VarianceRow]:
             wording.signed(row["value"]),
             _size(row["se_groups"]),
             _size(row["se_replicates"]),
+            _size(row["se_interaction"]),
             _interval(row["low"], row["high"]),
             _interval(row["pigeonhole_low"], row["pigeonhole_high"]),
         )

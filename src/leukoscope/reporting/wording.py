@@ -18,6 +18,8 @@ METRICS = {
 }
 """The metrics of an arm as the page writes them."""
 
+_NOISE = 1e-9
+
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -39,6 +41,7 @@ def points(value: float | None) -> str:
     """
     if value is None:
         return UNDEFINED
+    value = _without_noise(value)
     text = f"{100 * value:.1f}"
     if float(text) == 0 and value != 0:
         text = f"{100 * value:.2f}"
@@ -48,7 +51,7 @@ def points(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """Write a difference as :func:`points` does, with a plus sign where it is above 0."""
     text = points(value)
-    return "+" + text if value is not None and value > 0 else text
+    return "+" + text if value is not None and _without_noise(value) > 0 else text
 
 
 def margin_points(margin: float) -> str:
@@ -119,8 +122,9 @@ def shortened(text: str, longest: int) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Keep the intervals in a text on one line each: ``(−0.4 to +3.8)``."""
-    return re.sub(r"\([^()]* to [^()]*\)", lambda found: found[0].replace(" ", NO_BREAK), text)
+    """Keep percentages and the intervals in brackets on one line each: ``(−0.4 to +3.8)``."""
+    together = r"\d %|\([^()]* to [^()]*\)"
+    return re.sub(together, lambda found: found[0].replace(" ", NO_BREAK), text)
 
 
 def sentence_case(text: str) -> str:
@@ -146,3 +150,8 @@ def reason(method: str) -> str:
 def method_in_short(method: str) -> str:
     """Name a method without the counts that differ from row to row; the tables keep them."""
     return re.sub(r", \d+ groups( × \d+ replicates)?", "", method)
+
+
+def _without_noise(value: float) -> float:
+    """Take what only the last bits of a sum can make for the 0 that it is."""
+    return 0.0 if abs(value) < _NOISE else value

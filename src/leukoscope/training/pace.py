@@ -6,6 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from leukoscope.fitting.machine import choose_device, choose_precision, keep_memory
 from leukoscope.fitting.optimisers import make_optimiser
@@ -53,7 +54,7 @@ def measure_pace(recipe: TrainingRecipe, n_categories: int, device: str) -> Pace
     chosen = choose_device(device)
     keep_memory()
     network = build(recipe.model, recipe.build_arguments, n_categories, seed=recipe.seed)
-    network.to(chosen)
+    network.to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = make_optimiser(
         recipe.optimiser,
         network.parameters(),

@@ -28,6 +28,8 @@ from leukoscope.training.cells import gather, training_draw
 from leukoscope.training.loop import Fit, best_row, fit
 from leukoscope.training.recipe import TrainingRecipe
 
+_USED = ("cell_id", "path", "content", "category", "case", "family", "origin")
+
 
 def train_run(
     dataset: Dataset,
@@ -79,6 +81,8 @@ def train_run(
         apart = test_cells(test, divided, dataset.card.categories)
         divided = pl.concat([divided.filter(pl.col("split") != "test"), apart])
     sides = _sides(divided, recipe, weights)
+    # What grows with the number of cells is let go before the long part begins.
+    del divided
     facts = _facts(dataset, sides)
     chosen = choose_device(device)
     _refuse_other_run(out, recipe, facts)
@@ -166,7 +170,7 @@ def _sides(
     divided: pl.DataFrame, recipe: TrainingRecipe, weights: WeightsCard | None
 ) -> dict[str, pl.DataFrame]:
     sides = {
-        name: divided.filter(pl.col("split") == name).drop("split")
+        name: divided.filter(pl.col("split") == name).select(_USED)
         for name in ("train", "validation", "test")
     }
     empty = [name for name in ("train", "validation") if sides[name].is_empty()]
