@@ -83,6 +83,25 @@ def test_arms_of_more_originals_shrink_all_draws_to_fit_the_pool(cells):
         fitting_the_pool(recipe(arms=arms), divided)
 
 
+def test_a_smaller_arm_is_trained_shorter_but_never_not_at_all():
+    """Equal epochs of an arm below the baseline: at least one update, scored at least once."""
+    arms = yaml.safe_load(STUDY)["arms"]
+    arms["none"] |= {k: arms["turned"][k] for k in ("augmentation",)}
+    arms["none"] |= {"augmentation_use": "copies", "copies": 9}
+    study = recipe(arms=arms, equal_epochs=True)
+    assert Unit("turned", 0, equal_epochs=True) in study.units()
+    training = study.training_of(Unit("turned", 0, equal_epochs=True))
+    assert (training.updates, training.validate_every) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "²²", "Turned", ""])
+def test_arm_names_that_make_no_folder_are_refused(name):
+    """Too long, not of plain letters, the same but for capitals, nothing."""
+    arms = yaml.safe_load(STUDY)["arms"]
+    with pytest.raises(RecipeError, match="arm name"):
+        recipe(arms=arms | {name: {"description": "x"}})
+
+
 @pytest.mark.parametrize(
     "fault", [{"copies": 2}, {"augmentation_use": "copies"}, {"times_originals": 0.5}]
 )

@@ -62,7 +62,8 @@ def test_seen_pictures_are_those_the_training_met(studied, cells, pictures):
         assert np.array_equal(pixels_of(row), apply(drawn, stored(cells, row["cell_id"])))
         assert row["draw"] in (None, drawn.to_json())
     assert set(seen["category"]) == set(manifest["category"])
-    assert dict(seen.group_by("arm").len().rows()) == {"none": 4, "turned": 16}
+    # Four updates of eight cells do not come round: each cell was met once at most.
+    assert dict(seen.group_by("arm").len().rows()) == {"none": 4, "turned": 4}
 
 
 def test_missed_pictures_are_of_missed_cells(studied, cells, pictures):

@@ -1,10 +1,11 @@
 """The plan of a study: what it would take and could see, without anything of it being done."""
 
 import json
+import shutil
 
 import polars as pl
 import pytest
-from tests.training.folders import state_of
+from tests.training.folders import change_table, state_of
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, UsageError
@@ -73,20 +74,20 @@ def test_a_pilot_gives_its_variance_and_never_its_effect(cells, study_file, stud
     (tmp_path / "pilot").mkdir()
     tables.write_table(tmp_path / "pilot" / "results.parquet", shifted, tables.RESULTS)
     assert plan(study_file, cells, tmp_path / "study", pilot=tmp_path / "pilot")[name] == seen[name]
-    doubled = table.with_columns(
+    halved = table.with_columns(
         pl.when(pl.col("metric").str.contains("_se_"))
-        .then(2 * pl.col("value"))
+        .then(0.5 * pl.col("value"))
         .otherwise(pl.col("value"))
         .alias("value")
     )
-    tables.write_table(tmp_path / "pilot" / "results.parquet", doubled, tables.RESULTS)
-    wider = plan(study_file, cells, tmp_path / "study", pilot=tmp_path / "pilot")[name]
-    assert wider == pytest.approx(2 * seen[name])
+    tables.write_table(tmp_path / "pilot" / "results.parquet", halved, tables.RESULTS)
+    closer = plan(study_file, cells, tmp_path / "study", pilot=tmp_path / "pilot")[name]
+    assert closer == pytest.approx(0.5 * seen[name])
 
 
 def test_the_parts_of_a_pilot_are_those_of_its_table(studied):
     """Squares of the standard errors, with the design they were got from."""
-    known = pilot_variance(studied, "accuracy")
+    known = pilot_variance(studied, "accuracy", "case")
     table = tables.read_table(studied / "results.parquet", tables.RESULTS)
     errors = dict(table.filter(view="strict").select("metric", "value").drop_nulls().rows())
     assert known.variance_groups == pytest.approx(errors["accuracy_se_groups"] ** 2)
@@ -99,7 +100,11 @@ def test_what_is_no_pilot_is_refused(cells, study_file, studied, tmp_path):
     with pytest.raises(DataError, match="is no finished study"):
         plan(study_file, cells, tmp_path / "study", pilot=tmp_path)
     with pytest.raises(DataError, match="does not tell the variance"):
-        pilot_variance(studied, "auc")
+        pilot_variance(studied, "auc", "case")
+    with pytest.raises(DataError, match="one's variance says nothing"):
+        pilot_variance(studied, "accuracy", "family")
+    with pytest.raises(UsageError, match="holds a study with another recipe"):
+        plan(study_file, cells, studied, updates=9)
     with pytest.raises(UsageError, match="belongs to --dry-run"):
         leukoscope.study(str(study_file), data=cells, out=tmp_path / "study", pilot=studied)
 
@@ -115,3 +120,22 @@ def test_the_command_prints_the_plan(cells, study_file, tmp_path):
     record = json.loads(Process([*words, "--json"], tmp_path).wait().out)
     assert {row["quantity"]: row["value"] for row in record}["units"] == 4
     assert not (tmp_path / "s").exists()
+
+
+def test_a_design_that_sees_nothing_says_so(cells, study_file, tmp_path):
+    """One replicate has no spread: no number is given, in JSON null."""
+    seen = plan(study_file, cells, tmp_path / "study", replicates=1)
+    assert seen["smallest difference it could see"] is None
+
+
+def test_one_unknown_person_in_training_makes_the_unit_the_family(cells, study_file, tmp_path):
+    """As in the study itself: the test's people may be that person."""
+    own = shutil.copytree(cells, tmp_path / "cells")
+    train = pl.read_parquet(own / "splits.parquet").filter(split="train")["cell_id"][0]
+    unknown = pl.when(pl.col("cell_id") != train).then(pl.col("case")).alias("case")
+    change_table(own / "manifest.parquet", tables.MANIFEST, unknown)
+    table = leukoscope.study(
+        str(study_file), data=own, out=tmp_path / "study", device="cpu", dry_run=True
+    )
+    basis = dict(table.select("quantity", "basis").rows())
+    assert "the unit is the family" in basis["test cells"]

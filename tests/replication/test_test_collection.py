@@ -1,5 +1,6 @@
 """A study tested on a collection of its own, and what of the training may not be in it."""
 
+import json
 import shutil
 
 import polars as pl
@@ -84,8 +85,8 @@ def test_without_it_or_with_another_the_study_is_another(
     assert state_of(tested) == before
 
 
-@pytest.mark.parametrize("shared", ["content", "case"])
-def test_a_collection_that_shares_a_picture_or_a_person_is_refused(
+@pytest.mark.parametrize("shared", ["content", "case", "family"])
+def test_a_collection_that_shares_a_picture_a_family_or_a_person_is_refused(
     shared, cells, clinic, study_file, tmp_path
 ):
     """One is enough, it is named, and nothing is begun."""
@@ -95,24 +96,34 @@ def test_a_collection_that_shares_a_picture_or_a_person_is_refused(
     first = pl.col("cell_id") == read_dataset(other).manifest["cell_id"][5]
     planted = pl.when(first).then(pl.lit(known[shared][0])).otherwise(pl.col(shared)).alias(shared)
     change_table(other / "manifest.parquet", tables.MANIFEST, planted)
-    with pytest.raises(DataError, match="belong to cells or cases of training"):
+    with pytest.raises(DataError, match="belong to cells, families or cases"):
         leukoscope.study(
             str(study_file), data=cells, test=other, out=tmp_path / "study", device="cpu"
         )
     assert not (tmp_path / "study").exists()
 
 
-def test_equal_file_names_in_two_collections_are_no_relation(cells, clinic, study_file, tmp_path):
-    """Two laboratories both have a band/001.png; cells are the same by their pixels alone."""
+def test_no_name_of_a_person_is_in_what_may_be_passed_on(tested):
+    """Pages, numbers and CSV tables of the study are searched for the clinic's cases."""
+    passed_on = [
+        path for end in ("csv", "html", "json", "yaml") for path in tested.glob(f"*.{end}")
+    ]
+    assert len(passed_on) >= 8
+    for path in passed_on:
+        assert "clinic-case" not in path.read_text(), path.name
+
+
+def test_categories_the_model_cannot_answer_are_refused(cells, clinic, study_file, tmp_path):
+    """The collection is named, and nothing is begun."""
     other = shutil.copytree(clinic, tmp_path / "other")
-    names = read_dataset(cells).manifest["family"].to_list()
-    own = read_dataset(other).manifest.with_row_index().select("cell_id", "index")
-    family = {cell: names[at] for cell, at in own.rows()}
-    change_table(
-        other / "manifest.parquet",
-        tables.MANIFEST,
-        pl.col("cell_id").replace_strict(family).alias("family"),
-    )
-    out = tmp_path / "study"
-    leukoscope.study(str(study_file), data=cells, test=other, out=out, device="cpu", replicates=1)
-    assert (out / "report.html").exists()
+    card = json.loads((other / "dataset.json").read_text())
+    card["categories"] = [*card["categories"], "blast"]
+    (other / "dataset.json").write_text(json.dumps(card))
+    first = pl.col("cell_id") == read_dataset(other).manifest["cell_id"][0]
+    strange = pl.when(first).then(pl.lit("blast")).otherwise(pl.col("category")).alias("category")
+    change_table(other / "manifest.parquet", tables.MANIFEST, strange)
+    with pytest.raises(DataError, match=r"test collection .* does not fit"):
+        leukoscope.study(
+            str(study_file), data=cells, test=other, out=tmp_path / "study", device="cpu"
+        )
+    assert not (tmp_path / "study").exists()

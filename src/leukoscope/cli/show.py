@@ -38,16 +38,18 @@ def show(result: Any, *, as_json: bool) -> None:
 
 def _show_table(table: pl.DataFrame, *, as_json: bool) -> None:
     if as_json:
-        json.dump(table.to_dicts(), sys.stdout, indent=2, ensure_ascii=False)
+        json.dump(table.to_dicts(), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
         return
     shown = Table(*table.columns)
     for row in table.iter_rows():
-        shown.add_row(*(_number(cell) if isinstance(cell, float) else cell for cell in row))
+        shown.add_row(*(_text(cell) for cell in row))
     _console().print(shown)
 
 
-def _number(value: float) -> str:
+def _text(value: float | str | None) -> str:
+    if not isinstance(value, float):
+        return value or "none"
     return f"{value:.0f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -1,5 +1,6 @@
 """Small pictures for a study's page: what the arms saw, and the cells all replicates miss."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def write_pictures(
 
 
 def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    first = recipe.training_of(Unit(recipe.baseline, 0))
+    # The smallest draw is part of all others: every arm was trained on these cells.
+    smallest = min(recipe.arms, key=lambda arm: recipe.arms[arm].times_originals)
+    first = recipe.training_of(Unit(smallest, 0))
     pool = divided.filter(pl.col("split") == "train")
     drawn = training_draw(pool, first.train_cells, first.seed)
     cells = drawn.filter(pl.col("origin").is_null()).unique(
@@ -51,11 +54,12 @@ def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Itera
     for arm in recipe.arms:
         training = recipe.training_of(Unit(arm, 0))
         for cell in cells.iter_rows(named=True):
-            yield from (row | {"arm": arm} for row in _times(training, cell, store))
+            rounds = math.ceil(training.updates * training.batch_size / drawn.height)
+            yield from (row | {"arm": arm} for row in _times(training, cell, store, rounds))
 
 
 def _times(
-    training: TrainingRecipe, cell: dict[str, Any], store: PixelStore
+    training: TrainingRecipe, cell: dict[str, Any], store: PixelStore, rounds: int
 ) -> Iterator[dict[str, Any]]:
     """Show a cell as a training met it: its visits online, itself and its copies otherwise."""
     row = {"kind": "seen", "cell_id": cell["cell_id"], "category": cell["category"]}
@@ -63,7 +67,7 @@ def _times(
     if not training.augmentation.steps:
         yield row | {"copy": 0, "png": encode_png(pixels)}
         return
-    shown = {"online": _TIMES_SEEN, "in-place": 1, "copies": 1 + training.copies}
+    shown = {"online": rounds, "in-place": 1, "copies": 1 + training.copies}
     for copy in range(min(shown[training.augmentation_use], _TIMES_SEEN)):
         if training.copies and copy == 0:
             yield row | {"copy": 0, "png": encode_png(pixels)}

@@ -12,22 +12,30 @@ from leukoscope.records.dataset import Dataset
 from leukoscope.records.groups import groups_of, unit_of
 from leukoscope.records.runs import is_finished, read_done
 from leukoscope.replication.recipe import StudyRecipe, Unit
-from leukoscope.replication.study import fitting_the_pool, sides_of
+from leukoscope.replication.study import (
+    check_units,
+    fitting_the_pool,
+    refuse_other_study,
+    sides_of,
+)
 from leukoscope.replication.units import unit_folder
 from leukoscope.stats.intervals import ASSUMED_ICC
 from leukoscope.stats.power import Parts, assumed_parts, scaled_parts, smallest_difference
 from leukoscope.training.pace import Pace, measure_pace
+from leukoscope.training.run import of_people
 
 POWER = 0.8
 DISCORDANCE, REPLICATE_SD, COMMON_SHARE = 0.17, 0.02, 0.4
-"""What is assumed without a pilot, rounded up from the larger of two studies of rotation on real
-cells (``results/first-walk``: MobileNetV2 and ResNet-18): on how many test cells of two arms one is
-right and the other wrong (.17 and .13), the spread of their difference over replicates (.006 and
-.019), and the correlation of a cell's difference between replicates (.01 and .40)."""
+"""What is assumed without a pilot, about the larger of two studies of rotation on real cells
+(``results/first-walk/assumptions.csv``): on how many test cells of two arms one is right and the
+other wrong, the spread over replicates of their difference in accuracy, and the correlation of a
+cell's difference between replicates."""
 
 _BYTES_A_WEIGHT, _BYTES_A_PREDICTION, _BYTES_A_UNIT = 4, 150, 300_000
 _CHECKPOINT_WEIGHTS = 4  # the weights, their best stage, and two moments of the optimiser
 
+SMALLEST = "smallest difference it could see"
+Row = tuple[str, float | None, str, str]
 PLAN = {"quantity": pl.String(), "value": pl.Float64(), "unit": pl.String(), "basis": pl.String()}
 """The columns of a plan: what, how much, in which unit, and how that was got."""
 
@@ -65,21 +73,25 @@ def plan_study(
 
     Raises
     ------
+    UsageError
+        If *out* holds another study.
     DataError
-        If the split has no test cells, the pool is too small, or the pilot is no finished
-        study with the same metric.
+        If a side of the split has no cells, the pool is too small, or the pilot is no
+        finished study with the same metric and unit of inference.
     """
     divided = sides_of(recipe, dataset, test)
     recipe = fitting_the_pool(recipe, divided)
+    refuse_other_study(recipe, dataset, divided, test, out)
+    check_units(recipe, divided, None)
     counts = {str(side): part.height for (side,), part in divided.group_by("split")}
     rows = [*_work(recipe, out, dataset, counts, device)]
-    rows += _sight(recipe, divided.filter(pl.col("split") == "test"), pilot)
+    rows += _sight(recipe, _tested(divided, separate=test is not None), pilot)
     return pl.DataFrame(rows, schema=PLAN, orient="row")
 
 
 def _work(
     recipe: StudyRecipe, out: Path, dataset: Dataset, counts: dict[str, int], device: str
-) -> list[tuple[str, float, str, str]]:
+) -> list[Row]:
     units = recipe.units()
     done = [unit for unit in units if is_finished(unit_folder(out, unit))]
     left = [unit for unit in units if unit not in done]
@@ -91,7 +103,7 @@ def _work(
         known = sum(_seconds(recipe, unit, pace, counts) for unit in done)
         took = sum(read_done(unit_folder(out, unit))["seconds_since_last_start"] for unit in done)
         seconds = [one * took / known for one in seconds]
-        basis = f"the time {len(done)} finished units took"
+        basis = f"the time {len(done)} finished units took since they were last started"
     models = len(units) * pace.n_weights * _BYTES_A_WEIGHT
     tables_ = len(units) * (_BYTES_A_UNIT + counts["test"] * _BYTES_A_PREDICTION)
     working = _CHECKPOINT_WEIGHTS * pace.n_weights * _BYTES_A_WEIGHT
@@ -122,66 +134,76 @@ def _seconds(recipe: StudyRecipe, unit: Unit, pace: Pace, counts: dict[str, int]
     return training.updates * pace.update_s + predicted * pace.predict_s
 
 
-def _sight(
-    recipe: StudyRecipe, test: pl.DataFrame, pilot: Path | None
-) -> list[tuple[str, float, str, str]]:
+def _tested(divided: pl.DataFrame, *, separate: bool) -> pl.DataFrame:
+    """Take the test cells as the study will score them: of cases only where all cases are known."""
+    test = divided.filter(pl.col("split") == "test")
+    return test if separate else of_people(test, divided.filter(pl.col("split") != "test"))
+
+
+def _sight(recipe: StudyRecipe, test: pl.DataFrame, pilot: Path | None) -> list[Row]:
     n_groups = int(groups_of(test).max()) + 1
     kind = unit_of(test)
-    per_group = test.height / n_groups
+    size = {"n_groups": n_groups, "n_replicates": recipe.replicates}
     if pilot is None:
         icc = ASSUMED_ICC if kind == "case" else 0.0
         parts = assumed_parts(
-            n_groups=n_groups,
-            n_replicates=recipe.replicates,
+            **size,
             discordance=DISCORDANCE,
             replicate_sd=REPLICATE_SD,
-            cells_per_group=per_group,
+            cells_per_group=test.height / n_groups,
             icc=icc,
             common_share=COMMON_SHARE,
         )
-        source = "seen in results/first-walk, the larger of two studies, rounded up"
-        assumed = [
-            ("assumed discordance", DISCORDANCE, "share of cells", source),
-            ("assumed spread of replicates", 100 * REPLICATE_SD, "points", source),
-            ("assumed correlation between replicates", COMMON_SHARE, "share", source),
-            ("assumed correlation in a group", icc, "share", f"the unit is the {kind}"),
-        ]
-        basis = "in accuracy, from the assumptions below; macro-F moves about alike"
+        basis, behind = _assumptions(recipe, kind, icc)
     else:
-        known = pilot_variance(pilot, recipe.metric)
-        parts = scaled_parts(known, n_groups=n_groups, n_replicates=recipe.replicates)
-        assumed = [
-            (f"pilot's standard error, {part}", 100 * math.sqrt(value), "points", str(pilot))
-            for part, value in zip(
-                PARTS,
-                (known.variance_groups, known.variance_replicates, known.variance_interaction),
-                strict=True,
-            )
-        ]
-        basis = f"in {recipe.metric}, from the variance of the pilot, rescaled to this design"
+        known = pilot_variance(pilot, recipe.metric, kind)
+        parts = scaled_parts(known, **size)
+        basis, behind = _from_pilot(recipe, pilot, known)
     n_comparisons = len(recipe.arms) - 1
     found = smallest_difference(parts, power=POWER, n_comparisons=n_comparisons)
     many = f", adjusted for {n_comparisons} comparisons" if n_comparisons > 1 else ""
+    basis = f"power {POWER:g}, level .05{many}; {basis}"
+    if not found < 1:
+        basis = "none: fewer than 2 groups or replicates, or too much noise for any"
     return [
         ("test cells", test.height, "cells", f"{n_groups} groups; the unit is the {kind}"),
         ("margin", 100 * recipe.margin, "points", f"of {recipe.metric}, named in the recipe"),
-        (
-            "smallest difference it could see",
-            100 * found,
-            "points",
-            f"power {POWER:g}, level .05{many}; {basis}",
-        ),
-        *assumed,
+        (SMALLEST, 100 * found if found < 1 else None, "points", basis),
+        *behind,
     ]
 
 
-def pilot_variance(pilot: Path, metric: str) -> Parts:
+def _assumptions(recipe: StudyRecipe, kind: str, icc: float) -> tuple[str, list[Row]]:
+    basis = "in accuracy, from the assumptions below"
+    if recipe.metric != "accuracy":
+        basis += "; means over categories need more, in results/study-level about 1.3 times"
+    source = "about the larger of two studies, results/first-walk/assumptions.csv"
+    return basis, [
+        ("assumed discordance", DISCORDANCE, "share of cells", source),
+        ("assumed spread of replicates", 100 * REPLICATE_SD, "points", source),
+        ("assumed correlation between replicates", COMMON_SHARE, "share", source),
+        ("assumed correlation in a group", icc, "share", f"the unit is the {kind}"),
+    ]
+
+
+def _from_pilot(recipe: StudyRecipe, pilot: Path, known: Parts) -> tuple[str, list[Row]]:
+    parts = (known.variance_groups, known.variance_replicates, known.variance_interaction)
+    seen = f"{pilot}, {known.n_groups} groups × {known.n_replicates} replicates"
+    rows: list[Row] = [
+        (f"pilot's standard error, {part}", 100 * math.sqrt(value), "points", seen)
+        for part, value in zip(PARTS, parts, strict=True)
+    ]
+    return f"in {recipe.metric}, from the variance of the pilot, rescaled to this design", rows
+
+
+def pilot_variance(pilot: Path, metric: str, unit: str) -> Parts:
     """Read the parts of the variance of a finished study; of several arms, the largest.
 
     Raises
     ------
     DataError
-        If there is no finished study, or it holds no such variance.
+        If there is no finished study, it holds no such variance, or that of another unit
+        of inference: how cells of a person hang together is not in a study of families.
     """
     if not (pilot / "results.parquet").is_file():
         raise DataError(
@@ -201,6 +223,12 @@ def pilot_variance(pilot: Path, metric: str) -> Parts:
             "only reports). Nothing was planned."
         )
     largest = wide.sort(pl.col(names[0]) ** 2 + pl.col(names[1]) ** 2).row(-1, named=True)
+    if largest["unit"] != unit:
+        raise DataError(
+            f"The pilot {pilot} took the {largest['unit']} as its unit, this study would take the "
+            f"{unit}: one's variance says nothing of the other's. Nothing was planned. Leave "
+            "--pilot out, or give one of the same kind."
+        )
     runs = results.filter(pl.col("replicate").is_not_null(), pl.col("method") == "one run")
     n_groups = largest["n_cases"] if largest["unit"] == "case" else largest["n_families"]
     groups, replicates, interaction = (largest[name] ** 2 for name in names)

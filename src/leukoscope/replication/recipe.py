@@ -1,5 +1,6 @@
 """What a study is, as a value: its question, its arms, what all of them share."""
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -12,6 +13,7 @@ from leukoscope.foundation.streams import key
 from leukoscope.records.recipes import Recipe, read_yaml
 from leukoscope.training.recipe import AugmentationUse, TrainingRecipe, check_copies
 
+_ARM_NAME = r"[A-Za-z0-9_-]{1,64}"
 EQUAL_EPOCHS = "-equal-epochs"
 """What the name of the second analysis ends in."""
 
@@ -48,7 +50,7 @@ class Arm(Recipe):
 class StudyRecipe(Recipe):
     """State a study: every arm is trained in every replicate."""
 
-    name: str
+    name: str = Field(min_length=1, max_length=64)
     """A short name."""
     question: str
     """The question it answers, as a sentence."""
@@ -60,13 +62,13 @@ class StudyRecipe(Recipe):
     """The arm the others are compared with."""
     arms: dict[str, Arm]
     """Name → what is special about it."""
-    replicates: int = Field(default=8, ge=1)
+    replicates: int = Field(default=8, ge=1, le=1000)
     """Each is a new draw of training cells, start, order and augmentation stream."""
     seed: int = Field(default=0, ge=0)
     """The replicates' seeds follow from it."""
     equal_epochs: bool = False
-    """Whether larger arms are trained a second time, for as many rounds over their cells as the
-    baseline, as the papers did: a descriptive analysis with a name of its own."""
+    """Whether arms of another size are trained a second time, for as many rounds over their cells
+    as the baseline, as the papers did: a descriptive analysis with a name of its own."""
     training: TrainingRecipe = TrainingRecipe()
     """What all arms share; early stopping is off, so that all do the same number of updates."""
 
@@ -80,9 +82,13 @@ class StudyRecipe(Recipe):
             raise ValueError("early stopping (patience) must be off inside a study")
         if self.training.augmentation != AugmentationRecipe() or self.training.seed != 0:
             raise ValueError("augmentation belongs to the arms, seed to the study, not to training")
-        odd = [arm for arm in self.arms if not arm.replace("-", "").replace("_", "").isalnum()]
+        odd = [arm for arm in self.arms if not re.fullmatch(_ARM_NAME, arm)]
         if odd:
-            raise ValueError(f"arm name {odd[0]!r} should be letters, digits, - and _")
+            raise ValueError(
+                f"arm name {odd[0][:80]!r} should be up to 64 letters, digits, - and _"
+            )
+        if len({arm.casefold() for arm in self.arms}) < len(self.arms):
+            raise ValueError("arm names should differ in more than capitals: they name folders")
         return self
 
     def units(self) -> list[Unit]:
@@ -106,14 +112,19 @@ class StudyRecipe(Recipe):
         cells = shared.train_cells
         times = self._times_cells(unit.arm) / self._times_cells(self.baseline)
         times = times if unit.equal_epochs else 1.0
+
+        def scaled(updates: int) -> int:
+            return max(1, round(updates * times)) if updates else 0
+
         return shared.model_copy(
             update={
                 "augmentation": special.augmentation,
                 "augmentation_use": special.augmentation_use,
                 "copies": special.copies,
                 "train_cells": cells and round(cells * special.times_originals),
-                "updates": round(shared.updates * times),
-                "validate_every": round(shared.validate_every * times),
+                "updates": scaled(shared.updates),
+                "validate_every": scaled(shared.validate_every),
+                "warmup_updates": scaled(shared.warmup_updates),
                 "seed": key(self.seed, "replicate", unit.replicate) % 2**31,
             }
         )

@@ -15,8 +15,8 @@ from leukoscope.records.runs import read_done
 from leukoscope.replication.pictures import write_pictures
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.replication.tabulation import write_results
-from leukoscope.replication.units import unit_folder
-from leukoscope.training.run import split_digest, test_cells, train_run
+from leukoscope.replication.units import run_id_of, unit_folder
+from leukoscope.training.run import sides_for, split_digest, test_cells, train_run
 
 _POOL_SHARE = 0.8
 """At most this share of the training pool is drawn: replicates must differ in their cells."""
@@ -66,6 +66,7 @@ def run_study(
     """
     divided = sides_of(recipe, dataset, test)
     recipe = fitting_the_pool(recipe, divided)
+    check_units(recipe, divided, weights)
     _begin(recipe, dataset, divided, test, out)
     todo = recipe.units()
     for done, unit in enumerate(todo):
@@ -77,7 +78,7 @@ def run_study(
             weights=weights,
             out=unit_folder(out, unit),
             device=device,
-            run_id=f"{recipe.name}/{unit.arm}/{unit.replicate:02d}",
+            run_id=run_id_of(recipe, unit),
             test=test,
         )
     progress.tell("units", len(todo), len(todo))
@@ -86,6 +87,18 @@ def run_study(
     _write_composition(divided, out)
     write_pictures(recipe, dataset, divided, test or dataset, out)
     return out
+
+
+def check_units(recipe: StudyRecipe, divided: pl.DataFrame, weights: WeightsCard | None) -> None:
+    """Refuse before anything is written what the first unit of an arm would refuse.
+
+    Raises
+    ------
+    DataError
+        If a side is empty, or the test holds what a run or the model behind the weights saw.
+    """
+    for arm in recipe.arms:
+        sides_for(divided, recipe.training_of(Unit(arm, 0)), weights)
 
 
 def sides_of(recipe: StudyRecipe, dataset: Dataset, test: Dataset | None) -> pl.DataFrame:
@@ -141,13 +154,12 @@ def fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:
 def _begin(
     recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, test: Dataset | None, out: Path
 ) -> None:
-    facts = _facts(recipe, dataset, divided, test)
+    refuse_other_study(recipe, dataset, divided, test, out)
     if (out / "study.yaml").is_file():
-        _refuse_other_study(recipe, facts, out)
         return
 
     def build(folder: Path) -> None:
-        files.write_json(folder / "dataset.json", facts)
+        files.write_json(folder / "dataset.json", _facts(recipe, dataset, divided, test))
         write_recipe(folder / "study.yaml", recipe)
 
     files.build_folder(out, build)
@@ -174,7 +186,19 @@ def _facts(
     return facts | {"test": about}
 
 
-def _refuse_other_study(recipe: StudyRecipe, facts: dict[str, Any], out: Path) -> None:
+def refuse_other_study(
+    recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, test: Dataset | None, out: Path
+) -> None:
+    """Refuse a folder that holds another study than this; one that holds none is no other.
+
+    Raises
+    ------
+    UsageError
+        If its recipe, dataset, split or test collection is another.
+    """
+    if not (out / "study.yaml").is_file():
+        return
+    facts = _facts(recipe, dataset, divided, test)
     stored = StudyRecipe.from_yaml(out / "study.yaml")
     what = "another recipe" if stored != recipe else "another dataset, split or test collection"
     # The recipes themselves were compared: an id changes with the version that wrote it.

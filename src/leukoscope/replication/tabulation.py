@@ -16,7 +16,7 @@ from leukoscope.replication.units import read_history, read_predictions
 
 
 def write_results(recipe: StudyRecipe, out: Path) -> None:
-    """Compute all tables of a study from its units, each as Parquet and as CSV.
+    """Compute all tables of a study from its units, as Parquet and, where no cell is named, as CSV.
 
     Raises
     ------
@@ -38,7 +38,8 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
     missed = missed_table(replicates)
     for suffix in ("parquet", "csv"):
         tables.write_table(out / f"curves.{suffix}", histories, tables.CURVES)
-        tables.write_table(out / f"missed.{suffix}", missed, tables.MISSED)
+    # It names cells by their files, and a file may be called after a person: no CSV to pass on.
+    tables.write_table(out / "missed.parquet", missed, tables.MISSED)
     write_evaluation(out, Evaluation(pl.concat(results), confusion_table(replicates)))
     progress.tell("results", 1, 1)
 

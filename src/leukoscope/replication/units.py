@@ -5,13 +5,19 @@ from pathlib import Path
 import polars as pl
 
 from leukoscope.records import tables
-from leukoscope.replication.recipe import EQUAL_EPOCHS, Unit
+from leukoscope.replication.recipe import EQUAL_EPOCHS, StudyRecipe, Unit
 
 
 def unit_folder(study: Path, unit: Unit) -> Path:
     """Name the run folder of one unit."""
     units = "units" + (EQUAL_EPOCHS if unit.equal_epochs else "")
     return study / units / unit.arm / f"{unit.replicate:02d}"
+
+
+def run_id_of(recipe: StudyRecipe, unit: Unit) -> str:
+    """Name a unit as its predictions do."""
+    analysis = recipe.name + (EQUAL_EPOCHS if unit.equal_epochs else "")
+    return f"{analysis}/{unit.arm}/{unit.replicate:02d}"
 
 
 def read_predictions(study: Path, unit: Unit) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 _STEPS = (1, 2, 5)
+_NO_WIDTH = 1e-9
 
 
 def ticks(low: float, high: float, *, most: int) -> list[float]:
@@ -42,8 +43,10 @@ def rounded_range(values: Sequence[float], *, most: int) -> tuple[float, float]:
         Low and high, low < high, both of them ticks.
     """
     low, high = min(values), max(values)
-    if low == high:
-        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+    size = max(abs(low), abs(high))
+    if high - low <= _NO_WIDTH * max(size, 1.0):
+        half = size / 2 if size > _NO_WIDTH else 0.5
+        low, high = low - half, high + half
     step = _step(high - low, most - 1)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 

@@ -10,6 +10,7 @@ import polars as pl
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
+from leukoscope.records.categories import read_as
 from leukoscope.records.recipes import read_yaml
 from leukoscope.reporting.contents import UNITS, StudyPage
 
@@ -45,6 +46,7 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
     recipe = read_yaml(folder / "study.yaml")
     data = files.read_json(folder / "dataset.json")
     results = tables.read_table(folder / "results.parquet", tables.RESULTS)
+    composition = tables.read_table(folder / "composition.parquet", tables.COMPOSITION)
     return StudyPage(
         name=recipe["name"],
         question=recipe["question"],
@@ -57,12 +59,12 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
         unit=next(unit for unit in results["unit"] if unit in UNITS),
         results=results,
         confusion=tables.read_table(folder / "confusion.parquet", tables.CONFUSION),
-        composition=tables.read_table(folder / "composition.parquet", tables.COMPOSITION),
+        composition=composition,
         provenance=_provenance(folder, recipe, data),
         curves=_if_there(folder / "curves.parquet", tables.CURVES),
         missed=_if_there(folder / "missed.parquet", tables.MISSED),
         pictures=_pictures(folder) if pictures else None,
-        notes=_notes(data),
+        notes=_notes(data, composition),
     )
 
 
@@ -124,20 +126,33 @@ def _tested(data: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _notes(data: dict[str, Any]) -> list[str]:
+def _notes(data: dict[str, Any], composition: pl.DataFrame) -> list[str]:
     if "test" not in data:
         return []
-    return [
-        (
-            f"The test cells are a collection of their own, {data['test']['name']}. It shares no "
-            "picture and no named case with training and validation; that none of its people is "
-            "among the training cells under another name is its owner's word."
-        )
-    ]
+    apart = (
+        f"The test cells are a collection of their own, {data['test']['name']}. It shares no "
+        "picture, no family and no named case with training and validation; that none of its "
+        "people is among the training cells under another name is its owner's word."
+    )
+    notes = [apart]
+    finer = _finer(composition)
+    if finer:
+        notes.append(f"True labels were read in the model's terms: {finer}.")
+    return notes
+
+
+def _finer(composition: pl.DataFrame) -> str:
+    """Say which categories of the test were read as coarser ones, for the model knows no finer."""
+    by_split = {
+        split: composition.filter(split=split)["category"].unique().sort().to_list()
+        for split in ("train", "test")
+    }
+    read = zip(by_split["test"], read_as(by_split["test"], by_split["train"]), strict=True)
+    return ", ".join(f"{fine} as {coarse}" for fine, coarse in read if fine != coarse)
 
 
 def _environments(folder: Path) -> list[Path]:
-    return sorted((folder / "units").glob("*/*/environment.json"))
+    return sorted(folder.glob("units*/*/*/environment.json"))
 
 
 def _distinct(label: str, texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -45,7 +45,7 @@ class TrainingRecipe(Recipe):
     """With ``plateau``: lowered after so many validations without a new best."""
     batch_size: int = Field(default=64, ge=2)
     """Cells an update."""
-    updates: int = Field(default=600, ge=1)
+    updates: int = Field(default=600, ge=1, le=10_000_000)
     """Number of optimiser updates."""
     validate_every: int = Field(default=50, ge=1)
     """Validation is scored each time so many updates are done, and after the last."""

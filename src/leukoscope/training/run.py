@@ -80,7 +80,7 @@ def train_run(
     if test is not None:
         apart = test_cells(test, divided, dataset.card.categories)
         divided = pl.concat([divided.filter(pl.col("split") != "test"), apart])
-    sides = _sides(divided, recipe, weights)
+    sides = sides_for(divided, recipe, weights)
     # What grows with the number of cells is let go before the long part begins.
     del divided
     facts = _facts(dataset, sides)
@@ -116,7 +116,7 @@ def train_run(
         write_model(out / "model", network, card)
         if not sides["test"].is_empty():
             # Of a collection of its own, that its people are others is for its owner to say.
-            asked = sides["test"] if test else _of_people(sides["test"], seen)
+            asked = sides["test"] if test else of_people(sides["test"], seen)
             table = prediction_table(
                 test or dataset, asked, network, card, run_id=run_id or out.name, device=chosen
             )
@@ -145,20 +145,21 @@ def test_cells(test: Dataset, divided: pl.DataFrame, categories: Sequence[str]) 
     Raises
     ------
     DataError
-        If it holds a cell or a case of the training pool, no cell, or a category
+        If it holds a cell, family or case of the training pool, no cell, or a category
         that no answer covers.
     """
     cells = test.manifest.filter(pl.col("origin").is_null())
-    # Two collections may name a family alike; what they share they share by its pixels.
-    family = pl.format("test collection: {}", "family")
-    cells = cells.with_columns(family, split=pl.lit("test")).select(divided.columns)
-    read_as(cells["category"].to_list(), categories)
+    cells = cells.with_columns(split=pl.lit("test")).select(divided.columns)
+    try:
+        read_as(cells["category"].to_list(), categories)
+    except DataError as error:
+        raise DataError(f"The test collection {test.folder} does not fit: {error}") from None
     pool = divided.filter(pl.col("split").is_in(["train", "validation"]))
     met = cells.filter(is_seen(cells, seen_of(pool)))
     if met.height or cells.is_empty():
         raise DataError(
             f"{met.height} of {cells.height} cells of the test collection {test.folder} belong to "
-            "cells or cases of training and validation"
+            "cells, families or cases of training and validation"
             + (f", for example {met['cell_id'][0]}" if met.height else "")
             + ". Nothing was started. Leave them out; cases that only happen to share a name need "
             "other names."
@@ -166,9 +167,17 @@ def test_cells(test: Dataset, divided: pl.DataFrame, categories: Sequence[str]) 
     return cells
 
 
-def _sides(
+def sides_for(
     divided: pl.DataFrame, recipe: TrainingRecipe, weights: WeightsCard | None
 ) -> dict[str, pl.DataFrame]:
+    """Take what a run trains on, is chosen by and is tested on, and refuse what would leak.
+
+    Raises
+    ------
+    DataError
+        If a side is empty, training holds one category only, or the test holds what the run or
+        the model behind its weights has seen.
+    """
     sides = {
         name: divided.filter(pl.col("split") == name).select(_USED)
         for name in ("train", "validation", "test")
@@ -206,7 +215,7 @@ def _refuse_leak(sides: dict[str, pl.DataFrame], weights: WeightsCard | None) ->
         )
 
 
-def _of_people(test: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+def of_people(test: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     """Forget cases where a training cell's is unknown: it may be one of the test's people."""
     if seen["case"].null_count():
         return test.with_columns(case=pl.lit(None, dtype=pl.String))

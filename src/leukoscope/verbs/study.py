@@ -37,9 +37,9 @@ def study(
 ) -> Path | pl.DataFrame:
     """Compare ways of training over replicates and report which helps.
 
-    All arms of a replicate share the draw of training cells, the starting weights, the
-    order and the number of updates. A stopped study goes on when the same command is
-    given again; a finished one is only reported.
+    All arms of a replicate share its seed, the starting weights and the number of updates,
+    and the training cells of a smaller arm are part of those of a larger. A stopped study
+    goes on when the same command is given again; a finished one is only reported.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def study(
         Another dataset folder, for example of a clinic: all arms are tested on its cells
         instead of the split's test.
     equal_epochs : bool, optional
-        Train larger arms a second time, for as many rounds over their cells as the
-        baseline, as the papers did: reported apart, without a verdict.
+        Train arms of another size a second time, for as many rounds over their cells as
+        the baseline, as the papers did: reported apart, without a verdict.
     seed : int, optional
         The replicates' seeds follow from it.
     device : str
@@ -95,7 +95,7 @@ def study(
         study that is no dry run.
     DataError
         If the split is missing, a picture is gone, the weights do not fit, or the other
-        dataset holds cells or cases of the training pool.
+        dataset holds cells, families or cases of the training pool.
     LicenceError
         If the licence of the weights was not accepted.
     RunError
