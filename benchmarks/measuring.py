@@ -15,14 +15,13 @@ import torch
 
 from leukoscope.augmentation.recipe import load_augmentation
 from leukoscope.fitting.machine import choose_precision, describe
-from leukoscope.fitting.optimisers import make_optimiser
 from leukoscope.foundation import files
 from leukoscope.intake.store import open_store
 from leukoscope.models.backbones import build
 from leukoscope.records.dataset import read_dataset
 from leukoscope.records.runs import Preprocessing
 from leukoscope.training.cells import Cells, gather
-from leukoscope.training.loop import Fit
+from leukoscope.training.loop import Fit, begin
 from leukoscope.training.recipe import TrainingRecipe
 
 CPU = torch.device("cpu")
@@ -62,16 +61,8 @@ def ready(folder: Path, recipe: TrainingRecipe) -> tuple[Fit, Cells, str]:
     categories = dataset.card.categories
     store = open_store(dataset, dataset.manifest, recipe.preprocessing.size_px)
     network = build(recipe.model, recipe.build_arguments, len(categories), seed=recipe.seed)
-    network.to(CPU, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.train()
-    optimiser = make_optimiser(
-        recipe.optimiser,
-        network.parameters(),
-        rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
     precision = choose_precision(CPU) if recipe.precision == "auto" else recipe.precision
-    return Fit(network, optimiser), gather(dataset.manifest, categories, store), precision
+    return begin(network, recipe, CPU), gather(dataset.manifest, categories, store), precision
 
 
 def seconds(function: Callable[[], object], times: int = 1) -> float:

@@ -79,21 +79,13 @@ def fit(
     RunError
         If the loss is not finite or the disk is full; the last checkpoint stands.
     """
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = make_optimiser(
-        recipe.optimiser,
-        network.parameters(),
-        rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
-    state = Fit(network, optimiser)
+    state = begin(network, recipe, device)
     checkpoint = run / "checkpoint.safetensors"
     if checkpoint.is_file():
-        state.best, facts = read_checkpoint(checkpoint, network, optimiser)
+        state.best, facts = read_checkpoint(checkpoint, network, state.optimiser)
         state.update, state.history = facts["update"], facts["history"]
         state.loss_sum, state.loss_count = facts["loss_sum"], facts["loss_count"]
     last_written = time.monotonic()
-    network.train()
     while not is_over(state, recipe):
         progress.tell("training", state.update, recipe.updates)
         one_update(state, train, recipe, device, precision)
@@ -102,11 +94,24 @@ def fit(
             validate(state, train, validation, recipe, device)
             _write_history(run, state.history)
         if is_due or time.monotonic() - last_written > _CHECKPOINT_EVERY_S:
-            write_checkpoint(checkpoint, network, optimiser, state.best, _facts(state))
+            write_checkpoint(checkpoint, network, state.optimiser, state.best, _facts(state))
             last_written = time.monotonic()
     progress.tell("training", recipe.updates, recipe.updates)
     _write_history(run, state.history)
     return state
+
+
+def begin(network: nn.Module, recipe: TrainingRecipe, device: torch.device) -> Fit:
+    """Bring a network to a device, in the layout convolutions like, and give it an optimiser."""
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train()
+    optimiser = make_optimiser(
+        recipe.optimiser,
+        network.parameters(),
+        rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+    )
+    return Fit(network, optimiser)
 
 
 def one_update(

@@ -6,16 +6,14 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from leukoscope.fitting.machine import choose_device, choose_precision, keep_memory
-from leukoscope.fitting.optimisers import make_optimiser
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.store import PixelStore
 from leukoscope.models.backbones import build
 from leukoscope.models.prediction import predict_logits
 from leukoscope.training.cells import Cells
-from leukoscope.training.loop import Fit, one_update
+from leukoscope.training.loop import begin, one_update
 from leukoscope.training.recipe import TrainingRecipe
 
 _WARM, _TIMED = 2, 5
@@ -54,16 +52,8 @@ def measure_pace(recipe: TrainingRecipe, n_categories: int, device: str) -> Pace
     chosen = choose_device(device)
     keep_memory()
     network = build(recipe.model, recipe.build_arguments, n_categories, seed=recipe.seed)
-    network.to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = make_optimiser(
-        recipe.optimiser,
-        network.parameters(),
-        rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
+    state = begin(network, recipe, chosen)
     cells = _noise(recipe, n_categories)
-    state = Fit(network, optimiser)
-    network.train()
     update_s = _median_s(lambda: one_update(state, cells, recipe, chosen, choose_precision(chosen)))
     n_cells = len(cells.rows)
     batch_s = _median_s(
