@@ -26,7 +26,7 @@ from leukoscope.training.run import of_people
 
 POWER = 0.8
 DISCORDANCE, REPLICATE_SD, COMMON_SHARE = 0.17, 0.02, 0.4
-"""What is assumed without a pilot, about the larger of two studies of rotation on real cells
+"""What is assumed without a pilot, about the largest seen in studies of rotation on real cells
 (``results/first-walk/assumptions.csv``): on how many test cells of two arms one is right and the
 other wrong, the spread over replicates of their difference in accuracy, and the correlation of a
 cell's difference between replicates."""
@@ -177,7 +177,7 @@ def _assumptions(recipe: StudyRecipe, kind: str, icc: float) -> tuple[str, list[
     basis = "in accuracy, from the assumptions below"
     if recipe.metric != "accuracy":
         basis += "; means over categories need more, in results/study-level about 1.3 times"
-    source = "about the larger of two studies, results/first-walk/assumptions.csv"
+    source = "about the largest seen, results/first-walk/assumptions.csv"
     return basis, [
         ("assumed discordance", DISCORDANCE, "share of cells", source),
         ("assumed spread of replicates", 100 * REPLICATE_SD, "points", source),
