@@ -335,14 +335,17 @@ def test_the_reference_is_fresh() -> None:
 
 
 def test_help_is_quick() -> None:
-    """``leukoscope --help`` takes less than half a second."""
+    """Showing the help takes a few times what importing the library that draws it does."""
     command = [str(Path(sys.executable).with_name("leukoscope")), "--help"]
-    seconds = []
+    bare = [sys.executable, "-c", "import cyclopts, rich.console, rich.table, docstring_parser"]
+    seconds: dict[str, list[float]] = {"help": [], "bare": []}
     for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5
+        for name, words in (("help", command), ("bare", bare)):
+            start = time.perf_counter()
+            subprocess.run(words, capture_output=True, check=True)
+            seconds[name].append(time.perf_counter() - start)
+    # In turn and as a ratio, for a busy machine slows both; half a second on a quiet one.
+    assert min(seconds["help"]) < 5 * min(seconds["bare"])
 
 
 def test_help_needs_no_torch() -> None:
