@@ -69,9 +69,10 @@ def choose_precision(device: torch.device) -> str:
 def keep_memory() -> None:
     """Let this process keep the buffers of a step for the next, where the C library is glibc.
 
-    By default it gives each large buffer back to the system and asks for it anew: the
-    system clears some 90 MB a step of ResNet-18 at 64 px, a tenth of the step's time and
-    more (``benchmarks/training.py`` measures it). Numbers are from mallopt(3).
+    By default it gives each large buffer back to the system, which clears some 90 MB anew at
+    every step of ResNet-18 at 64 px: some 8 % of its time (``results/benchmarks/training.json``;
+    at 128 px the gain is lost in the noise). It holds for the whole process, a notebook's too,
+    until it ends. Numbers are from mallopt(3).
     """
     if platform.libc_ver()[0] != "glibc":
         return
