@@ -13,7 +13,7 @@ from leukoscope.foundation.streams import stream
 from leukoscope.stats.paired import TwoWay, holm, paired_by_category, paired_difference
 from leukoscope.stats.pigeonhole import pigeonhole_differences
 from leukoscope.stats.replicated import replicated_intervals
-from leukoscope.stats.scores import SCALAR_METRICS, scores
+from leukoscope.stats.scores import CATEGORY_METRICS, SCALAR_METRICS, scores
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 PARTS = ("groups", "replicates", "interaction")
@@ -125,7 +125,7 @@ def _difference_rows(
         for metric, interval in beside.items():
             bounds = {"value": interval.value, "low": interval.low, "high": interval.high}
             rows.append(row | {"metric": metric, "method": interval.method} | bounds)
-        for metric in ("recall", "precision", "f"):
+        for metric in CATEGORY_METRICS:
             by_category = paired_by_category(*pair, metric)
             for name, one in zip(seen.names, by_category, strict=True):
                 rows.append(row | {"metric": metric, "category": name} | _numbers(one))

@@ -91,6 +91,8 @@ RESULTS = Shape(
     ),
     ordered=False,
 )
+EQUAL_EPOCHS = "-equal-epochs"
+"""What the ``study`` of its second, descriptive analysis ends in, after the study's own name."""
 CONFUSION = Shape(
     "confusion",
     required={"view": TEXT, "category": TEXT, "predicted": TEXT, "n_cells": REAL},

@@ -53,8 +53,8 @@ def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Itera
     store = open_store(dataset, cells, first.preprocessing.size_px)
     for arm in recipe.arms:
         training = recipe.training_of(Unit(arm, 0))
+        rounds = math.ceil(training.updates * training.batch_size / drawn.height)
         for cell in cells.iter_rows(named=True):
-            rounds = math.ceil(training.updates * training.batch_size / drawn.height)
             yield from (row | {"arm": arm} for row in _times(training, cell, store, rounds))
 
 

@@ -14,8 +14,6 @@ from leukoscope.records.recipes import Recipe, read_yaml
 from leukoscope.training.recipe import AugmentationUse, TrainingRecipe, check_copies
 
 _ARM_NAME = r"[A-Za-z0-9_-]{1,64}"
-EQUAL_EPOCHS = "-equal-epochs"
-"""What the name of the second analysis ends in."""
 
 
 class Unit(NamedTuple):

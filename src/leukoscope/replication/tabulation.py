@@ -11,7 +11,8 @@ from leukoscope.evaluation.missed import missed_table
 from leukoscope.evaluation.results import Evaluation, confusion_table, write_evaluation
 from leukoscope.foundation import progress
 from leukoscope.records import tables
-from leukoscope.replication.recipe import EQUAL_EPOCHS, StudyRecipe, Unit
+from leukoscope.records.tables import EQUAL_EPOCHS
+from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.replication.units import read_history, read_predictions
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from leukoscope.records import tables
-from leukoscope.replication.recipe import EQUAL_EPOCHS, StudyRecipe, Unit
+from leukoscope.records.tables import EQUAL_EPOCHS
+from leukoscope.replication.recipe import StudyRecipe, Unit
 
 
 def unit_folder(study: Path, unit: Unit) -> Path:

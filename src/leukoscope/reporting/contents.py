@@ -11,6 +11,7 @@ import polars as pl
 from leukoscope.foundation.errors import DataError, unknown_name
 from leukoscope.records import tables
 from leukoscope.records.categories import ordered
+from leukoscope.records.tables import EQUAL_EPOCHS
 from leukoscope.reporting.wording import METRICS
 
 VIEWS = ("strict", "merged")
@@ -21,9 +22,6 @@ UNITS = ("case", "family")
 
 COMPOSITION = ("split", "category", "n_cells", "n_families", "n_cases")
 """The columns of the table that says what the dataset is made of."""
-
-EQUAL_EPOCHS = "-equal-epochs"
-"""What a study's second, descriptive analysis is called after the study's own name."""
 
 PIGEONHOLE = "pigeonhole"
 """How the method of a second interval of the same difference begins."""
