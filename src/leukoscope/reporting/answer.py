@@ -141,8 +141,7 @@ def _allows(page: StudyPage, score: Score | None, found: Verdict) -> str:
     if found == "undecided":
         allowed = f"The interval allows anything from {_side(low)} to {_side(high)}"
         return f"{allowed}; measured against {far}, {tally.possible(low, high, page.margin)}."
-    reached = low >= page.margin if found == "helps" else high <= -page.margin
-    word = "gain" if found == "helps" else "loss"
+    word, reached = tally.gain_or_loss(found, low, high, page.margin)
     if reached:
         return f"The whole interval is a {word} of at least {far}."
     return f"A {word} is shown; whether it reaches {far} is not."

@@ -119,6 +119,11 @@ def evidence(page: StudyPage, score: Score) -> str:
     return f"{_replicates(page)}, {_groups(page, score)}"
 
 
+def gain_or_loss(found: Verdict, low: float, high: float, margin: float) -> tuple[str, bool]:
+    """Name what helps or harms, and tell whether the whole interval reaches the margin."""
+    return ("gain", low >= margin) if found == "helps" else ("loss", high <= -margin)
+
+
 def possible(low: float, high: float, margin: float) -> str:
     """Say which differences that matter an undecided interval leaves possible."""
     if low <= -margin and high >= margin:
@@ -185,8 +190,7 @@ def _against_margin(page: StudyPage, score: Score, found: Verdict, low: float, h
         p_value = score.p_value if score.p_adjusted is None else score.p_adjusted
         shown = "" if p_value is None else f" (p = {wording.p_value(p_value)})"
         return f" after adjusting for {comparisons(page)} comparisons{shown}."
-    reached = low >= page.margin if found == "helps" else high <= -page.margin
-    word = "gain" if found == "helps" else "loss"
+    word, reached = gain_or_loss(found, low, high, page.margin)
     if reached:
         return f"; the whole interval is a {word} of at least {margin}."
     return f"; a {word} is shown, whether it reaches {margin} is not."
