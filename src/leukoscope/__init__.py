@@ -16,6 +16,7 @@ _PLACES = {
     "StudyRecipe": "leukoscope.replication.recipe",
     "TrainingRecipe": "leukoscope.training.recipe",
     "augment": "leukoscope.verbs.augment",
+    "compare": "leukoscope.verbs.compare",
     "demo": "leukoscope.verbs.demo",
     "evaluate": "leukoscope.verbs.evaluate",
     "ingest": "leukoscope.verbs.ingest",

@@ -134,11 +134,11 @@ def test_gains_of_categories_are_the_differences_of_their_own_scores():
     arms = study("none", "one")
     table = study_table("s", arms, "none", "macro_f").filter(pl.col("view") == "strict")
     gains = table.filter(pl.col("baseline").is_not_null(), pl.col("category").is_not_null())
-    assert set(gains["metric"]) == {"recall", "precision", "f"}
+    assert set(gains["metric"]) == {"recall", "specificity", "precision", "f"}
     own = table.filter(pl.col("baseline").is_null(), pl.col("category").is_not_null())
     own = own.pivot("arm", index=("metric", "category"), values="value")
     both = gains.join(own, on=("metric", "category"))
-    assert both.height == 3 * 4
+    assert both.height == 4 * 4
     assert (both["one"] - both["none"]).to_list() == pytest.approx(both["value"].to_list())
 
 

@@ -30,6 +30,17 @@ def expected_scores(table):
             truth, called, average="macro", **given_names
         ),
         ("macro_f", None): metrics.f1_score(truth, called, average="macro", **given_names),
+        ("mcc", None): metrics.matthews_corrcoef(truth, called),
+        ("kappa", None): metrics.cohen_kappa_score(truth, called),
+    }
+    found |= {
+        ("specificity", name): metrics.recall_score(
+            [one == name for one in truth],
+            [one == name for one in called],
+            pos_label=False,
+            zero_division=np.nan,
+        )
+        for name in names
     }
     names_of_scores = ("precision", "recall", "f", "support")
     scored = metrics.precision_recall_fscore_support(truth, called, **given_names)

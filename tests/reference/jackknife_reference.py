@@ -32,6 +32,12 @@ def logit_interval(value, left, level=0.95):
     return tuple(1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1))
 
 
+def agreement_interval(value, left, level=0.95):
+    """Do the same for a score from -1 to 1, on the logit of its place in that range."""
+    bounds = logit_interval((value + 1) / 2, [(x + 1) / 2 for x in left], level)
+    return tuple(2 * bound - 1 for bound in bounds)
+
+
 def two_way(baseline, other, metric, level=0.95):
     """Compare two arms: (value, low, high, p, degrees, S_G, S_R, S_GR) by plain sums."""
     d, left = [], []
@@ -62,7 +68,9 @@ def two_way_of_category(baseline, other, metric, category, level=0.95):
 def _speaks(matrix, metric, category):
     truth = sum(matrix[category])
     calls = sum(row[category] for row in matrix)
-    return {"recall": truth, "precision": calls, "f": truth + calls}[metric] > 0
+    others = sum(map(sum, matrix)) - truth
+    trials = {"recall": truth, "specificity": others, "precision": calls, "f": truth + calls}
+    return trials[metric] > 0
 
 
 def _two_way(d, left, level):

@@ -15,10 +15,11 @@ from leukoscope.stats.intervals import (
     design_effect,
     exact_in_groups,
     grouped_intervals,
+    jackknife_agreement,
     jackknife_logit,
     widen,
 )
-from leukoscope.stats.scores import scores
+from leukoscope.stats.scores import AGREEMENT_METRICS, scores
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -157,11 +158,15 @@ def test_every_metric_has_an_interval_around_its_score():
     assert set(seen) == set(expected) - {"support"}
     for name, category, interval in flat(seen):
         assert interval.value == pytest.approx(np.atleast_1d(expected[name])[category])
-        assert 0 < interval.low < interval.value < interval.high < 1
+        lowest = -1 if name in AGREEMENT_METRICS else 0
+        assert lowest < interval.low < interval.value < interval.high < 1
         left = jackknife_reference.without_each(matrices.tolist(), name)
         if isinstance(left[0], list):
             left = [row[category] for row in left]
-        bounds = jackknife_reference.logit_interval(interval.value, left)
+        agreement = name in AGREEMENT_METRICS
+        slow = jackknife_reference.agreement_interval if agreement else None
+        bounds = (slow or jackknife_reference.logit_interval)(interval.value, left)
+        assert ("(x + 1)/2" in interval.method) == agreement
         np.testing.assert_allclose((interval.low, interval.high), bounds, rtol=1e-9)
 
 
@@ -184,6 +189,8 @@ def test_families_of_one_are_given_wilson():
     assert (seen["accuracy"].low, seen["accuracy"].high) == wilson(np.trace(total), 30)
     for c in range(2):
         recall, precision = seen["recall"][c], seen["precision"][c]
+        # Of two categories the specificity of one is the recall of the other.
+        assert seen["specificity"][1 - c] == recall
         assert (recall.low, recall.high) == wilson(total[c, c], total[c].sum())
         assert (precision.low, precision.high) == wilson(total[c, c], total[:, c].sum())
         assert recall.method == precision.method == WILSON
@@ -244,8 +251,10 @@ def test_absent_categories_and_empty_tables_are_undefined():
     for name in ("recall", "precision", "f"):
         assert np.isnan([seen[name][2].value, seen[name][2].low, seen[name][2].high]).all()
         assert seen[name][2].method == "undefined: no cells to score"
+    assert seen["specificity"][2].value == 1
+    assert seen["specificity"][2].method == EXACT
     for _, _, interval in flat(grouped_intervals(np.zeros((3, 2, 2), dtype=np.int64))):
-        assert interval.method == "undefined: no cells to score"
+        assert interval.method.startswith("undefined: no cells")
 
 
 def test_groups_without_a_category_lend_no_degrees_to_its_recall():
@@ -254,6 +263,65 @@ def test_groups_without_a_category_lend_no_degrees_to_its_recall():
     matrices[3:, 1, :] = 0
     assert grouped_intervals(matrices)["recall"][1].method.endswith("3 groups")
     assert grouped_intervals(matrices)["recall"][0].method.endswith("50 groups")
+
+
+def test_groups_of_one_category_lend_no_degrees_to_its_specificity():
+    """Four cases of basophils alone hold nothing that could be called so wrongly."""
+    matrices = stream(7, "alone").integers(1, 6, size=(9, 2, 2))
+    matrices[5:, 1, :] = 0
+    seen = grouped_intervals(matrices)
+    assert seen["specificity"][0].method.endswith("5 groups")
+    assert seen["specificity"][1].method.endswith("9 groups")
+    np.testing.assert_allclose(
+        [seen["specificity"][0].low, seen["specificity"][0].high],
+        [seen["recall"][1].low, seen["recall"][1].high],
+    )
+
+
+def test_the_agreement_of_a_coin_lies_about_zero():
+    """Bounds of mcc and kappa may lie below 0, and mirror when the calls are swapped."""
+    matrices = stream(8, "coin").integers(3, 9, size=(8, 2, 2))
+    seen, swapped = grouped_intervals(matrices), grouped_intervals(matrices[:, :, ::-1])
+    for name in AGREEMENT_METRICS:
+        assert seen[name].low < 0 < seen[name].high
+    expected = [-swapped["mcc"].high, -swapped["mcc"].value, -swapped["mcc"].low]
+    np.testing.assert_allclose([seen["mcc"].low, seen["mcc"].value, seen["mcc"].high], expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "left", "method"),
+    [
+        (1.0, [1.0, 1.0], "exactly 1 shows no spread"),
+        (-1.0, [-1.0, -1.0], "exactly -1 shows no spread"),
+        (np.nan, [np.nan, 0.2], "cells or calls of one category only"),
+        (0.2, [np.nan, 0.2], "without one of the groups nothing can be said"),
+        (0.0, [0.0, 0.0], "the groups do not differ"),
+        (0.5, [0.5], "fewer than 2 groups"),
+    ],
+)
+def test_degenerate_agreements_say_why(value, left, method):
+    """Both bounds are NaN, and the reason is in words of the score, not of its logit."""
+    seen = jackknife_agreement(value, left)
+    assert np.isnan([seen.low, seen.high]).all()
+    assert seen.method.startswith("undefined: ")
+    assert method in seen.method
+
+
+def test_an_agreement_of_one_without_a_group_is_taken_on_the_plain_scale():
+    """Clipped to the range of the score, which the method names."""
+    left = np.array([1.0, 0.7, 0.7, 0.7])
+    seen = jackknife_agreement(0.8, left)
+    half = 3.182446305 * np.sqrt(3 / 4 * np.sum((left - left.mean()) ** 2))
+    assert (seen.low, seen.high) == (pytest.approx(0.8 - half), 1)
+    assert "plain scale, clipped to [-1, 1]" in seen.method
+    assert "exactly -1 or 1" in seen.method
+
+
+def test_impossible_agreements_are_refused():
+    """A kappa of 1.2 is a slip."""
+    for value, left in ((1.2, [0.5, 0.6]), (0.5, [-1.1, 0.6])):
+        with pytest.raises(DataError, match="scores between 0 and 1"):
+            jackknife_agreement(value, left)
 
 
 def test_jackknife_covers_clustered_cells_where_wilson_does_not():

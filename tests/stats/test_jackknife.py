@@ -7,17 +7,19 @@ from tests.reference import jackknife_reference
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.stats.intervals import grouped_intervals
-from leukoscope.stats.jackknife import group_margins, leave_one_out
-from leukoscope.stats.scores import scores
+from leukoscope.stats.jackknife import cells_behind, group_margins, leave_one_out
+from leukoscope.stats.scores import AGREEMENT_METRICS, CATEGORY_METRICS, SCALAR_METRICS, scores
 
 
 @pytest.mark.parametrize("n_groups", [2, 5])
 def test_leaving_out_agrees_with_scoring_the_rest(n_groups):
     """Total minus group is the same as adding up the other groups."""
     matrices = stream(0, "leave", n_groups).integers(1, 6, size=(n_groups, 3, 3))
-    for name, values in leave_one_out(group_margins(matrices)).items():
+    left = leave_one_out(group_margins(matrices))
+    assert set(left) == {*SCALAR_METRICS, *AGREEMENT_METRICS, *CATEGORY_METRICS}
+    for name, values in left.items():
         expected = jackknife_reference.without_each(matrices.tolist(), name)
-        np.testing.assert_allclose(values, expected, rtol=1e-12)
+        np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_means_over_categories_are_undefined_without_the_only_group_of_one():
@@ -28,7 +30,34 @@ def test_means_over_categories_are_undefined_without_the_only_group_of_one():
     for name in ("balanced_accuracy", "macro_f"):
         assert np.isnan(left[name]).tolist() == [True, False, False, False]
     assert np.isnan(left["recall"][:, 2]).tolist() == [True, False, False, False]
-    assert not np.isnan(left["accuracy"]).any()
+    for name in ("accuracy", *AGREEMENT_METRICS):
+        assert not np.isnan(left[name]).any()
+
+
+def test_agreement_is_undefined_without_the_only_group_called_otherwise():
+    """What is left is all called one category: mcc says nothing, kappa that it is chance."""
+    matrices = np.array([[[3, 1], [1, 3]], [[4, 0], [2, 0]], [[5, 0], [1, 0]]])
+    left = leave_one_out(group_margins(matrices))
+    assert np.isnan(left["mcc"]).tolist() == [True, False, False]
+    assert left["kappa"][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", [6, 6]),
+        ("mcc", [6, 6]),
+        ("kappa", [6, 6]),
+        ("recall", [[2, 4, 0], [0, 6, 0]]),
+        ("specificity", [[4, 2, 6], [6, 0, 6]]),
+        ("precision", [[1, 4, 1], [0, 6, 0]]),
+        ("f", [[3, 8, 1], [0, 12, 0]]),
+    ],
+)
+def test_cells_behind_a_score_by_hand(metric, expected):
+    """Specificity speaks of the cells of other categories; an agreement of all cells."""
+    matrices = np.array([[[1, 0, 1], [0, 4, 0], [0, 0, 0]], [[0, 0, 0], [0, 6, 0], [0, 0, 0]]])
+    assert cells_behind(group_margins(matrices), metric).tolist() == expected
 
 
 def test_many_groups_need_little_memory():

@@ -1,9 +1,15 @@
+import csv
+import os
+from collections import defaultdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
+from tests.conftest import ROOT
 from tests.reference import scores_reference
 
 from leukoscope.foundation.errors import DataError
@@ -12,6 +18,37 @@ from leukoscope.stats import scores as room
 
 MATRIX = arrays(np.int64, st.integers(1, 5).map(lambda k: (k, k)), elements=st.integers(0, 6))
 CELLS = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=60)
+
+PRINTED = {"recall": "recall", "precision": "precision", "f-measure": "f", "accuracy": "accuracy"}
+"""What the papers call a metric, and what it is here."""
+
+# nozaka-2022, Table 2, A-1, left: 9,796 cells of 51 people and the figures printed beside them.
+PANEL = [
+    [85, 0, 0, 0, 2, 1],
+    [0, 213, 0, 0, 0, 0],
+    [0, 2, 2795, 61, 0, 0],
+    [1, 0, 26, 533, 0, 0],
+    [0, 0, 0, 0, 465, 71],
+    [0, 1, 0, 1, 2204, 3335],
+]
+PANEL_PRINTED = {
+    "recall": [0.966, 1.000, 0.978, 0.952, 0.868, 0.602],
+    "precision": [0.988, 0.986, 0.991, 0.896, 0.174, 0.979],
+    "f": [0.977, 0.993, 0.984, 0.923, 0.290, 0.745],
+}
+
+# Errata N22-6: the last digit cut, not rounded. SR-7: drawn matrices that are of other calls than
+# the tables beside them.
+WRONGLY_PRINTED = {
+    ("t2-b1-right", "f", "baso"),
+    ("t3-a2-left", "f", "band"),
+    ("t3-a2-right", "f", "band"),
+    ("resnet", "accuracy", ""),
+    ("retrain none", "accuracy", ""),
+    ("retrain none", "precision", "all"),
+    ("retrain noise", "accuracy", ""),
+    ("retrain noise", "precision", "all"),
+}
 
 
 def columns(cells):
@@ -27,6 +64,9 @@ def test_three_rows_by_hand():
     assert seen["accuracy"] == pytest.approx(2 / 3)
     assert seen["balanced_accuracy"] == pytest.approx(3 / 4)
     assert seen["macro_f"] == pytest.approx(2 / 3)
+    assert seen["mcc"] == pytest.approx(1 / 2)
+    assert seen["kappa"] == pytest.approx(2 / 5)
+    np.testing.assert_allclose(seen["specificity"], [1, 1 / 2, 1])
     np.testing.assert_allclose(seen["recall"], [1 / 2, 1, np.nan])
     np.testing.assert_allclose(seen["precision"], [1, 1 / 2, np.nan])
     np.testing.assert_allclose(seen["f"], [2 / 3, 2 / 3, np.nan])
@@ -83,7 +123,7 @@ def test_scores_agree_with_the_slow_ones(matrix):
     expected = scores_reference.scores(matrix.tolist())
     for name, values in room.scores(matrix).items():
         assert values.dtype == np.float64
-        np.testing.assert_allclose(values, expected[name], rtol=1e-12)
+        np.testing.assert_allclose(values, expected[name], rtol=1e-12, atol=1e-14)
 
 
 @given(CELLS)
@@ -105,6 +145,24 @@ def test_scores_agree_with_scikit_learn(cells):
     assert seen["macro_f"] == pytest.approx(macro_f)
     assert seen["balanced_accuracy"] == pytest.approx(recalls)
     assert seen["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(truth, predicted))
+    _agrees_on_agreement(seen, truth, predicted)
+    for c, specificity in enumerate(seen["specificity"]):
+        others = sklearn_metrics.recall_score(
+            truth != c, predicted != c, pos_label=True, zero_division=np.nan
+        )
+        np.testing.assert_allclose(specificity, others)
+
+
+def _agrees_on_agreement(seen, truth, predicted):
+    # Where mcc is undefined scikit-learn says 0, and where kappa is it warns.
+    defined = np.ptp(truth) > 0 and np.ptp(predicted) > 0
+    expected = sklearn_metrics.matthews_corrcoef(truth, predicted) if defined else np.nan
+    assert seen["mcc"] == pytest.approx(expected, nan_ok=True, abs=1e-12)
+    if np.ptp([truth, predicted]) > 0:
+        kappa = sklearn_metrics.cohen_kappa_score(truth, predicted)
+        assert seen["kappa"] == pytest.approx(kappa, abs=1e-12)
+    else:
+        assert np.isnan(seen["kappa"])
 
 
 def test_leading_axes_are_scored_one_by_one():
@@ -122,10 +180,117 @@ def test_names_of_categories_change_no_mean(matrix, shuffler):
     order = list(range(len(matrix)))
     shuffler.shuffle(order)
     before, after = room.scores(matrix), room.scores(matrix[np.ix_(order, order)])
-    for name in room.SCALAR_METRICS:
-        np.testing.assert_allclose(after[name], before[name])
+    for name in (*room.SCALAR_METRICS, *room.AGREEMENT_METRICS):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-15)
     for name in room.CATEGORY_METRICS:
         np.testing.assert_allclose(after[name], before[name][order])
+
+
+def test_a_published_panel_gives_its_printed_figures():
+    """Recall, precision and F of six categories follow from the printed counts."""
+    seen = room.scores(PANEL)
+    for name, printed in PANEL_PRINTED.items():
+        np.testing.assert_allclose(seen[name], printed, atol=5.001e-4)
+    assert seen["accuracy"] == 7426 / 9796
+    assert seen["support"].sum() == 9796
+
+
+def test_the_papers_figures_follow_from_their_matrices():
+    """Every printed score follows from its matrix but those the errata name, and no more.
+
+    Where the folder of papers does not lie beside the clone nothing is looked for, and the
+    panel above stands for them all.
+    """
+    folder = Path(os.environ.get("LEUKOSCOPE_SHARED", ROOT.parent / "shared")) / "papers"
+    if not folder.is_dir():
+        return
+    matrices = _printed_matrices(folder)
+    printed = [
+        row
+        for row in _rows(folder / "metrics.csv")
+        if row["arm"] in matrices and row["quantity"] in PRINTED and row["value"]
+    ]
+    assert len(matrices) == 17
+    assert len(printed) == 12 * 18 + 1 + 6
+    wrong = {
+        (row["arm"], PRINTED[row["quantity"]], row["class"])
+        for row in printed
+        if not _follows(row, *matrices[row["arm"]])
+    }
+    assert wrong == WRONGLY_PRINTED
+
+
+def _follows(row, names, matrix):
+    metric = PRINTED[row["quantity"]]
+    values = room.scores(matrix)[metric]
+    value = values if metric == "accuracy" else values[names.index(row["class"])]
+    digits = len(row["value"].split(".")[1])
+    return abs(float(row["value"]) - value) <= 0.5001 * 10**-digits
+
+
+def _printed_matrices(folder):
+    counts = defaultdict(dict)
+    for row in _rows(folder / "confusion.csv"):
+        counts[row["arm"]][row["class"], row["predicted"]] = int(row["value"])
+    for arm, cells in counts.items():
+        names = list(dict.fromkeys(true for true, _ in cells))
+        counts[arm] = names, [[cells[true, called] for called in names] for true in names]
+    return counts
+
+
+def _rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_kappa_of_two_judges_as_printed():
+    """Cohen 1968, Table 1: two judges and 200 diagnoses, kappa .492."""
+    matrix = [[88, 14, 18], [10, 40, 10], [2, 6, 12]]
+    assert room.scores(matrix)["kappa"] == pytest.approx(0.492, abs=5e-4)
+
+
+def test_mcc_of_an_unbalanced_set_as_printed():
+    """Chicco 2017, Ten quick tips: TP 90, FP 4, TN 1, FN 5 have F 95.24 % and MCC .14.
+
+    And TP 95, FP 5 with all called positive have accuracy 95 %, F 97.44 % and no MCC.
+    """
+    seen = room.scores([[1, 4], [5, 90]])
+    assert seen["accuracy"] == pytest.approx(0.91)
+    assert seen["f"][1] == pytest.approx(0.9524, abs=5e-5)
+    assert seen["mcc"] == pytest.approx(0.14, abs=5e-3)
+    constant = room.scores([[0, 5], [0, 95]])
+    assert constant["accuracy"] == pytest.approx(0.95)
+    assert constant["f"][1] == pytest.approx(0.9744, abs=5e-5)
+    assert np.isnan(constant["mcc"])
+    assert constant["kappa"] == 0
+
+
+def test_specificity_of_a_published_screen():
+    """Altman and Bland 1994, BMJ 308:1552: 231 of 258 and 54 of 86 livers, .90 and .63."""
+    seen = room.scores([[54, 32], [27, 231]])
+    np.testing.assert_allclose(seen["recall"][1], 0.90, atol=5e-3)
+    np.testing.assert_allclose(seen["specificity"], [231 / 258, 54 / 86])
+    np.testing.assert_allclose(seen["specificity"][1], 0.63, atol=5e-3)
+
+
+@given(MATRIX.filter(lambda matrix: (matrix.sum(1) > 0).sum() > 1))
+def test_perfect_calls_agree_exactly(matrix):
+    """All on the diagonal: exactly 1, of counts and of fractions that do not add up evenly."""
+    perfect = np.diag(matrix.sum(axis=1))
+    for scale in (1, 0.1, 1 / 3):
+        seen = room.scores(perfect * scale)
+        assert seen["mcc"] == seen["kappa"] == 1
+
+
+@given(arrays(np.float64, 4, elements=st.floats(0.001, 50)), st.integers(0, 3))
+def test_constant_calls_of_weighted_cells_stay_degenerate(counts, called):
+    """Rounding turns no undefined mcc into a number, nor a specificity of 0 below it."""
+    matrix = np.zeros((4, 4))
+    matrix[:, called] = counts
+    seen = room.scores(matrix)
+    assert np.isnan(seen["mcc"])
+    assert seen["kappa"] == pytest.approx(0, abs=1e-12)
+    assert 0 <= seen["specificity"][called] < 1e-10
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float32])

@@ -91,7 +91,7 @@ def _describe(words: Sequence[str]) -> None:
 def _answer(result: Any, *, as_json: bool) -> int:
     if result is None:
         return 0
-    from leukoscope.cli.show import show
+    from leukoscope.cli.show import has_findings, show
 
     try:
         show(result, as_json=as_json)
@@ -103,4 +103,4 @@ def _answer(result: Any, *, as_json: bool) -> int:
             print(f"leukoscope: the result was not printed: {error.strerror}.", file=sys.stderr)
             return 4
         # The reader (head, less) has seen enough: nothing failed.
-    return 0
+    return int(has_findings(result))

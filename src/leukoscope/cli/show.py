@@ -9,11 +9,10 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from leukoscope.evaluation.results import AS_IF_CASES, Evaluation
-
-_ORDER = ("accuracy", "balanced_accuracy", "macro_f", "recall", "precision", "f", "support")
-_ASSUMED = "person, assumed"
-_SPOKEN = {"macro_f": "macro-F", "balanced_accuracy": "balanced accuracy", "f": "F"}
+from leukoscope.cli.tables import comparison_tables, score_tables
+from leukoscope.evaluation.evaluation import Evaluation
+from leukoscope.evaluation.fixed_models import Comparison
+from leukoscope.evaluation.results import AS_IF_CASES
 
 
 class _Console(Console):
@@ -24,16 +23,25 @@ class _Console(Console):
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a path as it is, scores and plans as tables or JSON."""
+    """Print a path as it is; scores, comparisons and plans as tables or JSON."""
     if isinstance(result, Path):
         print(json.dumps({"path": str(result)}) if as_json else result)
     elif isinstance(result, pl.DataFrame):
         _show_table(result, as_json=as_json)
     elif as_json:
-        json.dump(_as_json(result.results), sys.stdout, indent=2, ensure_ascii=False)
-        print()
+        print(json.dumps(_as_json(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _show_scores(result)
+        tables = score_tables if isinstance(result, Evaluation) else comparison_tables
+        console = _console()
+        for part in tables(result):
+            console.print(part, style="dim" if isinstance(part, str) else None)
+
+
+def has_findings(result: Any) -> bool:
+    """Tell whether a check of what was scored found an error, which is worth an exit code."""
+    if not isinstance(result, Evaluation | Comparison):
+        return False
+    return bool((result.guards["severity"] == "error").any())
 
 
 def _show_table(table: pl.DataFrame, *, as_json: bool) -> None:
@@ -58,14 +66,18 @@ def _console() -> Console:
     return _Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
 
 
-def _as_json(results: pl.DataFrame) -> dict[str, Any]:
-    """Nest results as {metric: …}, a view, category or assumption before the metric's name."""
-    found = {}
-    for row in results.iter_rows(named=True):
-        parts = [row["metric"], row["category"]]
+def _as_json(result: Evaluation | Comparison) -> dict[str, Any]:
+    """Nest results as {metric: …}: category, models, view, mix or assumption follow its name."""
+    found: dict[str, Any] = {}
+    for row in result.results.iter_rows(named=True):
+        parts = [row["metric"], row["category"], row["arm"]]
+        parts.append(f"less {row['baseline']}" if row["baseline"] else None)
         parts.append(row["view"] if row["view"] != "strict" else None)
+        parts.append(f"at {row['prevalence']}" if row["prevalence"] else None)
         parts.append("as-if-cases" if row["unit"] == AS_IF_CASES else None)
         name = "/".join(part for part in parts if part)
+        # A second way to the same number is told apart by its method.
+        name = name if name not in found else f"{name}/{row['method']}"
         found[name] = {
             "value": row["value"],
             "low": row["low"],
@@ -74,72 +86,6 @@ def _as_json(results: pl.DataFrame) -> dict[str, Any]:
             "unit": row["unit"],
             "method": row["method"],
         }
+        if row["baseline"]:
+            found[name] |= {key: row[key] for key in ("p_value", "p_adjusted")}
     return found
-
-
-def _show_scores(found: Evaluation) -> None:
-    results = found.results
-    console = _console()
-    for view in results["view"].unique(maintain_order=True).to_list():
-        part = results.filter(pl.col("view") == view)
-        title = "Neutrophils told apart" if view == "strict" else "Neutrophils merged"
-        console.print(_overall(part, title))
-        console.print(_by_category(part, f"{title}: each category"))
-        calls = found.confusion.filter(pl.col("view") == view)
-        console.print(_confusion(calls, f"{title}: what was called what"))
-    console.print(_footnote(results), style="dim")
-
-
-def _overall(part: pl.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in ("score", "value", "95 % interval", "unit", "method"):
-        table.add_column(name)
-    rows = part.filter(pl.col("category").is_null()).to_dicts()
-    for row in sorted(rows, key=lambda row: _ORDER.index(row["metric"])):
-        name = _SPOKEN.get(row["metric"], row["metric"])
-        unit = _ASSUMED if row["unit"] == AS_IF_CASES else row["unit"]
-        table.add_row(name, _share(row["value"]), _range(row), unit, row["method"])
-    return table
-
-
-def _by_category(part: pl.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in ("category", "cells", "recall", "precision", "F"):
-        table.add_column(name)
-    cells = {(r["category"], r["metric"]): r for r in part.to_dicts() if r["category"]}
-    for category in dict.fromkeys(category for category, _ in cells):
-        scores = [cells[category, metric] for metric in ("recall", "precision", "f")]
-        support = int(cells[category, "support"]["value"])
-        texts = [f"{_share(row['value'])} ({_range(row)})" for row in scores]
-        table.add_row(category, str(support), *texts)
-    return table
-
-
-def _confusion(calls: pl.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.caption = "Rows: true category. Columns: what the model called it. Numbers of cells."
-    called = calls["predicted"].unique(maintain_order=True).to_list()
-    for name in ("true category", *called):
-        table.add_column(name, justify="left" if name == "true category" else "right")
-    for (truth,), row in calls.group_by("category", maintain_order=True):
-        table.add_row(str(truth), *(f"{count:g}" for count in row["n_cells"]))
-    return table
-
-
-def _footnote(results: pl.DataFrame) -> str:
-    row = results.row(0, named=True)
-    n = f"{row['n_cells']} cells, {row['n_families']} families"
-    if row["n_cases"] is not None:
-        return f"{n}, {row['n_cases']} cases; intervals speak of other cases."
-    return (
-        f"{n}, no case known: intervals speak of other cells of this collection only; those marked "
-        f"'{_ASSUMED}' of other persons, {AS_IF_CASES}."
-    )
-
-
-def _share(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
-
-
-def _range(row: dict[str, Any]) -> str:
-    return "no interval" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"

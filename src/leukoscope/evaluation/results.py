@@ -1,8 +1,6 @@
 """From counts to the results table: every score and every difference with its interval."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from leukoscope.stats.intervals import (
     grouped_intervals,
     widen,
 )
+from leukoscope.stats.reached import coverage_reached
 from leukoscope.stats.scores import SCALAR_METRICS
 
 ASSUMED_CELLS_PER_CASE = 50
@@ -24,31 +23,6 @@ AS_IF_CASES = (
     f"as if {ASSUMED_CELLS_PER_CASE} cells a person at an intraclass correlation of {ASSUMED_ICC}"
 )
 """How far an interval over families would reach if its cells came from persons."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Hold the scores of one run's predictions and the calls they were counted from."""
-
-    results: pl.DataFrame
-    """A results table."""
-    confusion: pl.DataFrame
-    """A confusion table."""
-
-    def _repr_html_(self) -> str:
-        return f"{self.results._repr_html_()}{self.confusion._repr_html_()}"
-
-
-def evaluation_of(predictions: pl.DataFrame) -> Evaluation:
-    """Score one run's predictions and count its calls; see :func:`score_table`."""
-    return Evaluation(score_table(predictions), confusion_table({None: [predictions]}))
-
-
-def write_evaluation(folder: Path, found: Evaluation) -> None:
-    """Write results and confusion into a folder, each as Parquet and as CSV."""
-    for suffix in ("parquet", "csv"):
-        tables.write_table(folder / f"results.{suffix}", found.results, tables.RESULTS)
-        tables.write_table(folder / f"confusion.{suffix}", found.confusion, tables.CONFUSION)
 
 
 def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
@@ -63,8 +37,8 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         A results table. Where no case is known, each interval of accuracy, balanced
-        accuracy and macro-F has a second row as wide as it would be with 50 cells a
-        person at an intraclass correlation of .05. The merged view is left out where
+        accuracy, macro-F and recall has a second row as wide as it would be with 50
+        cells a person at an intraclass correlation of .05. The merged view is left out where
         merging changes nothing, or leaves one category.
 
     Raises
@@ -77,7 +51,7 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
     for view in views_of(scored.names):
         seen = scored.view(view)
         intervals = grouped_intervals(seen.matrices)
-        rows += score_rows(seen, view, intervals)
+        rows += _with_coverage(score_rows(seen, view, intervals), seen)
         if seen.unit == "family":
             rows += _as_if_cases(seen, view, intervals)
     return to_table(rows)
@@ -144,17 +118,57 @@ def score_rows(
     return rows
 
 
+def _with_coverage(rows: list[dict[str, Any]], seen: Scored) -> list[dict[str, Any]]:
+    """Say, of few cases and rare categories, how often such an interval held in simulation."""
+    if seen.unit != "case":
+        return rows
+    support = dict(zip(seen.names, seen.matrices.sum(axis=(0, 2)).tolist(), strict=True))
+    for row in rows:
+        if "low" in row and not np.isnan(row["low"]):
+            n_cells = support[row["category"]] if row.get("category") else seen.n_cells
+            reached = coverage_reached(row["metric"], len(seen.matrices), n_cells)
+            row["method"] = "; ".join(part for part in (row["method"], reached) if part)
+    return rows
+
+
 def _as_if_cases(
     seen: Scored, view: str, intervals: Mapping[str, Interval | list[Interval]]
 ) -> list[dict[str, Any]]:
-    effect = design_effect(ASSUMED_ICC, ASSUMED_CELLS_PER_CASE)
+    """Widen each interval to what other people would ask, a category's by its cells a person."""
     rows = []
     for metric in SCALAR_METRICS:
         found = intervals[metric]
         if isinstance(found, Interval) and not np.isnan(found.low):
-            wide = _numbers(widen(found, effect))
-            rows.append(facts_of(seen, view) | {"metric": metric} | wide | {"unit": AS_IF_CASES})
-    return rows
+            rows.append({"metric": metric} | _numbers(widen(found, assumed_effect(1.0))))
+    shares = seen.matrices.sum(axis=(0, 2)) / seen.n_cells
+    for name, share, found in zip(seen.names, shares, _list(intervals["recall"]), strict=True):
+        if not np.isnan(found.low):
+            wide = _numbers(widen(found, assumed_effect(float(share))))
+            rows.append({"metric": "recall", "category": name} | wide)
+    return [facts_of(seen, view) | row | {"unit": AS_IF_CASES} for row in rows]
+
+
+def assumed_effect(share: float) -> float:
+    """Compute the design effect assumed where cases are unknown.
+
+    Parameters
+    ----------
+    share : float
+        Share of the cells that a score speaks of, in (0, 1]: a category's recall speaks
+        of its own cells, of which a person lends fewer.
+
+    Returns
+    -------
+    float
+        That of 50 cells a person times the share, at least one, at an intraclass
+        correlation of .05.
+    """
+    return design_effect(ASSUMED_ICC, max(ASSUMED_CELLS_PER_CASE * share, 1.0))
+
+
+def _list(found: Interval | list[Interval]) -> list[Interval]:
+    assert isinstance(found, list)
+    return found
 
 
 def _numbers(found: Interval) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Run folders and model folders: what a training leaves behind, and who may use it."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, LicenceError
+from leukoscope.records import tables
 from leukoscope.records.groups import groups_of
 from leukoscope.records.recipes import Recipe
 
@@ -168,6 +170,28 @@ def predictions_of(source: Path) -> Path:
     return source
 
 
+def refuse_equal_models(sources: Mapping[str, Path]) -> None:
+    """Refuse runs that hold the same weights: two names for one network are no comparison.
+
+    Raises
+    ------
+    DataError
+        If two of the sources are runs whose model files are equal in bytes.
+    """
+    owner: dict[str, str] = {}
+    for name, source in sources.items():
+        file = Path(source) / "model" / "model.safetensors"
+        if not file.is_file():
+            continue
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest in owner:
+            raise DataError(
+                f"The runs {owner[digest]} and {name} hold the same weights, byte for byte: they "
+                "are one network under two names. Nothing was compared."
+            )
+        owner[digest] = name
+
+
 def is_finished(run: Path) -> bool:
     """Tell whether a run folder is whole: ``done.json`` is written last."""
     return (run / "done.json").is_file()
@@ -177,6 +201,12 @@ def read_done(run: Path) -> dict[str, Any]:
     """Read what a finished run says of itself. Raises DataError if it is not finished."""
     done = files.read_json(run / "done.json")
     return dict(done)
+
+
+def history_of(run: Path) -> pl.DataFrame:
+    """Read how a run's training went: a row each time validation was scored."""
+    columns = [name for name in tables.CURVES.columns if name not in ("study", "arm", "replicate")]
+    return pl.read_csv(run / "history.csv").select(columns)
 
 
 def check_licence(origin: WeightsOrigin, accepted: str | None) -> None:

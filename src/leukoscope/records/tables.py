@@ -14,6 +14,7 @@ import polars as pl
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import SchemaError, UsageError
+from leukoscope.records import columns
 
 SPLIT_NAMES = ("train", "validation", "calibration", "test")
 TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
@@ -129,6 +130,67 @@ PICTURES = Shape(
 )
 """Small pictures for the page: ``seen`` a training cell as an arm saw it (its *copy*-th time or
 copy), ``missed`` a test cell that every replicate of an arm calls wrong."""
+POINTS = Shape(
+    "points",
+    required={"figure": TEXT, "view": TEXT, "place": WHOLE, "x": REAL, "y": REAL},
+    optional={"arm": TEXT, "category": TEXT, "threshold": REAL}
+    | {"low": REAL, "high": REAL, "n_cells": WHOLE},
+    key=("arm", "figure", "view", "category", "place"),
+    ordered=False,
+    allowed={"figure": ("roc", "precision_recall", "reliability", "threshold", "coverage_risk")},
+)
+"""What the curves of an evaluation are drawn from, in the order of ``place`` along each."""
+DIFFERENTIAL = Shape(
+    "differential",
+    required={"case": TEXT, "view": TEXT, "category": TEXT, "n_cells": WHOLE, "n_called": WHOLE}
+    | {"share": REAL, "low": REAL, "high": REAL}
+    | {"n_reference_cells": WHOLE, "n_reference": WHOLE, "reference_share": REAL},
+    optional={"arm": TEXT},
+    key=("arm", "case", "view", "category"),
+)
+"""Each case's differential count by the model, with exact counting limits, and by the reference.
+
+``case`` is a pseudonym; the limits cover counting alone, not misclassification."""
+GUARDS = Shape(
+    "guards",
+    required={"check": TEXT, "severity": TEXT, "detail": TEXT},
+    optional={"arm": TEXT, "category": TEXT, "value": REAL, "expected": REAL, "p_value": REAL},
+    key=("arm", "check", "category"),
+    allowed={"severity": ("info", "warning", "error")},
+)
+"""What was checked before scores were believed, and what it showed; ``info`` is nothing odd."""
+ERRORS = Shape(
+    "errors",
+    required={"cell_id": TEXT, "category": TEXT, "predicted": TEXT},
+    optional={"p_predicted": REAL, "p_category": REAL},
+    key=("cell_id",),
+)
+"""Test cells called wrong, with the probabilities of the call and of the truth."""
+READERS = Shape(
+    "readers",
+    required={"cell_id": TEXT, "reader": TEXT, "category": TEXT},
+    optional={},
+    key=("cell_id", "reader"),
+)
+"""What each reader called each cell: a row a reading, so that a cell may lack some readers."""
+COUNTS = Shape(
+    "counts",
+    required={"category": TEXT, "n_cells": REAL},
+    optional={},
+    key=("category",),
+    ordered=False,
+)
+"""Cells of each category, as counts or as shares: a mix, or the supports that a paper states."""
+REFERENCE = Shape(
+    "reference count",
+    required={"case": TEXT, "category": TEXT, "n_cells": WHOLE},
+    optional={},
+    key=("case", "category"),
+)
+"""Each case's cells of each category by another method, as a count of 200 cells by eye; a
+category that a case does not name was not seen in it."""
+CASES = Shape("cases", required={"case": TEXT, "pseudonym": TEXT}, optional={}, key=("case",))
+"""Which pseudonym stands for which case: the one table that tells, and it stays in the house."""
 COMPOSITION = Shape(
     "composition",
     required={"split": TEXT, "category": TEXT, "n_cells": WHOLE, "n_families": WHOLE},
@@ -162,7 +224,7 @@ def check(table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
         name for name in table.columns if shape.open_prefix and name.startswith(shape.open_prefix)
     ]
     wanted = shape.columns | dict.fromkeys(open_columns, REAL)
-    _refuse_columns(table, shape, wanted)
+    _refuse_columns(table, shape)
     table = table.with_columns(
         pl.lit(None).alias(name) for name in shape.optional if name not in table.columns
     ).select(list(wanted))
@@ -202,6 +264,12 @@ def write_table(path: Path, table: pl.DataFrame, shape: Shape) -> pl.DataFrame:
         table.write_parquet(buffer, statistics=False)
     files.write_bytes(path, buffer.getvalue())
     return table
+
+
+def write_both(folder: Path, name: str, table: pl.DataFrame, shape: Shape) -> None:
+    """Write a table as NAME.parquet and as NAME.csv; see :func:`write_table`."""
+    for suffix in ("parquet", "csv"):
+        write_table(folder / f"{name}.{suffix}", table, shape)
 
 
 def read_table(path: Path, shape: Shape) -> pl.DataFrame:
@@ -276,20 +344,11 @@ def _from_csv(path: Path, shape: Shape) -> pl.DataFrame:
     return table.with_columns(*boxes, *coded)
 
 
-def _refuse_columns(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.DataType]) -> None:
-    missing = [name for name in shape.required if name not in table.columns]
-    unknown = [name for name in table.columns if name not in wanted]
-    if missing or unknown:
-        parts = []
-        if missing:
-            parts.append("lacks " + ", ".join(missing))
-        if unknown:
-            parts.append("has unknown columns " + ", ".join(unknown))
-        raise SchemaError(
-            f"The {shape.name} {' and '.join(parts)}; its columns are {', '.join(shape.columns)}"
-            + (f" and {shape.open_prefix}…" if shape.open_prefix else "")
-            + ". Nothing was written."
-        )
+def _refuse_columns(table: pl.DataFrame, shape: Shape) -> None:
+    known, prefix = shape.columns, shape.open_prefix
+    said = columns.complaint(shape.name, table.columns, shape.required, known, prefix)
+    if said:
+        raise SchemaError(said)
 
 
 def _refuse_lossy(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.DataType]) -> None:

@@ -12,6 +12,7 @@ from leukoscope.augmentation.draw import draw
 from leukoscope.augmentation.geometry import apply
 from leukoscope.intake.decode import encode_png
 from leukoscope.intake.store import PixelStore, open_store
+from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.replication.recipe import StudyRecipe, Unit
@@ -82,12 +83,7 @@ def _missed(recipe: StudyRecipe, tested: Dataset, missed: pl.DataFrame) -> Itera
     turn = pl.col("cell_id").cum_count().over("arm", "category", "predicted")
     shown = missed.with_columns(turn=turn).sort("arm", "turn", "category", "predicted")
     shown = shown.group_by("arm", maintain_order=True).head(_MISSED)
-    contents = tested.manifest.select("cell_id", "content", "path", "origin")
-    shown = shown.join(contents, on="cell_id", maintain_order="left")
-    if shown.is_empty():
-        return
-    store = open_store(tested, shown, recipe.training.preprocessing.size_px)
-    pixels = store.take(store.rows(shown["content"].to_list()))
+    pictures = thumbnails(tested, shown["cell_id"], recipe.training.preprocessing.size_px)
     columns = ("arm", "cell_id", "category", "predicted")
-    for row, picture in zip(shown.select(columns).to_dicts(), pixels, strict=True):
-        yield row | {"kind": "missed", "png": encode_png(picture)}
+    for row in shown.select(columns).iter_rows(named=True):
+        yield row | {"kind": "missed", "png": pictures[row["cell_id"]]}

@@ -220,8 +220,7 @@ def _write_composition(divided: pl.DataFrame, out: Path) -> None:
     table = divided.group_by("split", "category").agg(
         n_cells=pl.len(), n_families=pl.col("family").n_unique(), n_cases=n_cases
     )
-    for suffix in ("parquet", "csv"):
-        tables.write_table(out / f"composition.{suffix}", table, tables.COMPOSITION)
+    tables.write_both(out, "composition", table, tables.COMPOSITION)
 
 
 def _check_starts(recipe: StudyRecipe, out: Path) -> None:

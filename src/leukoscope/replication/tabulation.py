@@ -8,7 +8,7 @@ import polars as pl
 from leukoscope.evaluation.comparisons import study_table
 from leukoscope.evaluation.convergence import convergence_table
 from leukoscope.evaluation.missed import missed_table
-from leukoscope.evaluation.results import Evaluation, confusion_table, write_evaluation
+from leukoscope.evaluation.results import confusion_table
 from leukoscope.foundation import progress
 from leukoscope.records import tables
 from leukoscope.records.tables import EQUAL_EPOCHS
@@ -37,11 +37,11 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
     results.append(convergence_table(histories))
     replicates = {arm: list(runs.values()) for arm, runs in predictions.items()}
     missed = missed_table(replicates)
-    for suffix in ("parquet", "csv"):
-        tables.write_table(out / f"curves.{suffix}", histories, tables.CURVES)
+    tables.write_both(out, "curves", histories, tables.CURVES)
     # It names cells by their files, and a file may be called after a person: no CSV to pass on.
     tables.write_table(out / "missed.parquet", missed, tables.MISSED)
-    write_evaluation(out, Evaluation(pl.concat(results), confusion_table(replicates)))
+    tables.write_both(out, "results", pl.concat(results), tables.RESULTS)
+    tables.write_both(out, "confusion", confusion_table(replicates), tables.CONFUSION)
     progress.tell("results", 1, 1)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from leukoscope.records import tables
+from leukoscope.records.runs import history_of
 from leukoscope.records.tables import EQUAL_EPOCHS
 from leukoscope.replication.recipe import StudyRecipe, Unit
 
@@ -28,5 +29,4 @@ def read_predictions(study: Path, unit: Unit) -> pl.DataFrame:
 
 def read_history(study: Path, unit: Unit) -> pl.DataFrame:
     """Read how a unit's training went: a row each time validation was scored."""
-    columns = [name for name in tables.CURVES.columns if name not in ("study", "arm", "replicate")]
-    return pl.read_csv(unit_folder(study, unit) / "history.csv").select(columns)
+    return history_of(unit_folder(study, unit))

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.stats.binomial import clopper_pearson, tail_of, wilson
 from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
-from leukoscope.stats.scores import Margins, scores_of_margins
+from leukoscope.stats.scores import (
+    AGREEMENT_METRICS,
+    Margins,
+    cells_of_others,
+    left_to_others,
+    scores_of_margins,
+)
 
 NO_SPREAD = 1e-12
 """Leave-one-out scores nearer together than this differ by rounding alone."""
@@ -24,6 +30,13 @@ EXACT = "exact (Clopper-Pearson) on n/deff cells, assuming an intraclass correla
 
 WILSON = "Wilson score, every family is one cell"
 """The method of a proportion where no two cells belong together."""
+
+_IN_WORDS_OF_AGREEMENT = {
+    "the logit scale": "the logit scale of (x + 1)/2",
+    "clipped to [0, 1]": "clipped to [-1, 1]",
+    "exactly 0": "exactly -1",
+    "no cells to score": "no cells, or cells or calls of one category only",
+}
 
 
 @dataclass(frozen=True)
@@ -80,8 +93,8 @@ def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95)
     left = np.asarray(leave_one_out, dtype=np.float64)
     if left.ndim != 1 or (np.append(left, value) < 0).any() or (np.append(left, value) > 1).any():
         raise DataError(
-            "A jackknife interval needs scores between 0 and 1, one a group; "
-            f"seen {value} and an array of the shape {left.shape}. Nothing was computed."
+            "A jackknife interval needs scores between 0 and 1 (of agreement (x + 1)/2), one a "
+            f"group; seen {value} and an array of the shape {left.shape}. Nothing was computed."
         )
     tail = tail_of(level)
     reason = _degenerate(value, left)
@@ -92,6 +105,39 @@ def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95)
     return _on_plain_scale(value, left, tail)
 
 
+def jackknife_agreement(value: float, leave_one_out: ArrayLike, level: float = 0.95) -> Interval:
+    """Compute the same for a score in [−1, 1], mcc or kappa, on the logit of (x + 1)/2.
+
+    Parameters
+    ----------
+    value : float
+        The score of all groups, in [−1, 1].
+    leave_one_out : (g,) float
+        The score without each group in turn.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        :func:`jackknife_logit` of (x + 1)/2, taken back to [−1, 1], the method in
+        words of x.
+
+    Raises
+    ------
+    DataError
+        If a score lies outside [−1, 1] or *leave_one_out* is not one row of numbers.
+    UsageError
+        If *level* is not between 0 and 1.
+    """
+    left = np.asarray(leave_one_out, dtype=np.float64)
+    half = jackknife_logit((value + 1) / 2, (left + 1) / 2, level)
+    method = half.method
+    for of_share, of_score in _IN_WORDS_OF_AGREEMENT.items():
+        method = method.replace(of_share, of_score)
+    return Interval(float(value), 2 * half.low - 1, 2 * half.high - 1, method)
+
+
 def grouped_intervals(
     matrices: ArrayLike, level: float = 0.95
 ) -> dict[str, Interval | list[Interval]]:
@@ -100,7 +146,8 @@ def grouped_intervals(
     The estimand is the score of the pooled cells, for the population the groups were
     drawn from. Groups without cells are as if they were not there, and a group
     counts for a category's score only if it has cells that the score speaks of:
-    true cells for recall, calls for precision, either for F.
+    true cells for recall, cells of other categories for specificity, calls for
+    precision, true cells or calls for F.
 
     Parameters
     ----------
@@ -113,12 +160,12 @@ def grouped_intervals(
     -------
     dict of str to Interval, or to a list of k of them
         The metrics of :func:`~leukoscope.stats.scores.scores` except support, which
-        is a count. Accuracy, recall and precision: Wilson where every group is
-        one cell; else :func:`jackknife_logit`; where they are exactly 0 or 1, or
-        the groups do not differ, :func:`exact_in_groups`, which the method says.
-        F, macro-F and balanced accuracy: :func:`jackknife_logit`. Where fewer than two
-        groups count, or a score is undefined without one of them, the bounds are
-        NaN with the reason.
+        is a count. Accuracy, recall, specificity and precision: Wilson where every
+        group is one cell; else :func:`jackknife_logit`; where they are exactly 0 or
+        1, or the groups do not differ, :func:`exact_in_groups`, which the method
+        says. F, macro-F and balanced accuracy: :func:`jackknife_logit`. Mcc and
+        kappa: :func:`jackknife_agreement`. Where fewer than two groups count, or a
+        score is undefined without one of them, the bounds are NaN with the reason.
 
     Raises
     ------
@@ -241,19 +288,20 @@ def _proportions(
     correct, truth, calls = groups
     right, cells = correct.sum(axis=-1), truth.sum(axis=-1)
     alone = bool((cells == 1).all())
-    columns = range(truth.shape[-1])
-
-    def each(name: str, trials: NDArray[np.number]) -> list[Interval]:
-        return [
-            _proportion(correct[:, c], trials[:, c], left[name][:, c], level, alone=alone)
-            for c in columns
-        ]
-
-    return {
-        "accuracy": _proportion(right, cells, left["accuracy"], level, alone=alone),
-        "recall": each("recall", truth),
-        "precision": each("precision", calls),
+    by_category = {
+        "recall": (correct, truth),
+        "specificity": (left_to_others(groups), cells_of_others(groups)),
+        "precision": (correct, calls),
     }
+    found: dict[str, Interval | list[Interval]] = {
+        "accuracy": _proportion(right, cells, left["accuracy"], level, alone=alone)
+    }
+    for name, (hits, trials) in by_category.items():
+        found[name] = [
+            _proportion(hits[:, c], trials[:, c], left[name][:, c], level, alone=alone)
+            for c in range(truth.shape[-1])
+        ]
+    return found
 
 
 def _proportion(
@@ -288,7 +336,11 @@ def _composites(
         name: jackknife_logit(float(values[name]), left[name], level)
         for name in ("balanced_accuracy", "macro_f")
     }
-    return means | {"f": by_category}
+    agreement: dict[str, Interval | list[Interval]] = {
+        name: jackknife_agreement(float(values[name]), left[name], level)
+        for name in AGREEMENT_METRICS
+    }
+    return means | agreement | {"f": by_category}
 
 
 def _degenerate(value: float, left: NDArray[np.float64]) -> str:

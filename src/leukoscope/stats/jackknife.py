@@ -5,9 +5,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.foundation.errors import DataError
 from leukoscope.stats.scores import (
+    AGREEMENT_METRICS,
     CATEGORY_METRICS,
     SCALAR_METRICS,
     Margins,
+    cells_of_others,
     margins,
     scores_of_margins,
 )
@@ -30,11 +32,12 @@ def leave_one_out(groups: Margins) -> dict[str, NDArray[np.float64]]:
         The metrics of :func:`~leukoscope.stats.scores.scores`, but support: (g,) or
         (g, k). ``balanced_accuracy`` and ``macro_f`` are NaN where a category
         loses all its true cells with the group: the mean over the categories that
-        are left would answer another question.
+        are left would answer another question. ``mcc`` and ``kappa`` are NaN where
+        they are undefined for what is left.
     """
     n_groups, k = groups.truth.shape
     total = total_of(groups)
-    left = {name: np.empty(n_groups) for name in SCALAR_METRICS}
+    left = {name: np.empty(n_groups) for name in (*SCALAR_METRICS, *AGREEMENT_METRICS)}
     left |= {name: np.empty((n_groups, k)) for name in CATEGORY_METRICS}
     for start in range(0, n_groups, _CHUNK_GROUPS):
         chunk = slice(start, start + _CHUNK_GROUPS)
@@ -74,9 +77,11 @@ def filled(groups: Margins) -> Margins:
 
 def cells_behind(arm: Margins, metric: str) -> NDArray[np.number]:
     """Count the cells of each group that a score speaks of, (g,) or (g, k)."""
-    if metric in SCALAR_METRICS:
+    if metric in {*SCALAR_METRICS, *AGREEMENT_METRICS}:
         cells: NDArray[np.number] = arm.truth.sum(axis=-1)
         return cells
+    if metric == "specificity":
+        return cells_of_others(arm)
     by_category = {"recall": arm.truth, "precision": arm.calls, "f": arm.truth + arm.calls}
     return by_category[metric]
 

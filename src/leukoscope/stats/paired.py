@@ -150,7 +150,7 @@ def paired_by_category(
     baseline, other : (r, g, k, k) integers
         As for :func:`paired_difference`.
     metric : str
-        ``recall``, ``precision`` or ``f``.
+        ``recall``, ``specificity``, ``precision`` or ``f``.
     level : float
         Confidence, between 0 and 1.
 

@@ -7,6 +7,7 @@ from leukoscope.foundation.errors import UsageError
 from leukoscope.stats.binomial import tail_of
 from leukoscope.stats.intervals import Interval
 from leukoscope.stats.paired import paired_margins
+from leukoscope.stats.resampled import times_taken
 from leukoscope.stats.scores import SCALAR_METRICS, Margins, scores_of_margins
 
 _CHUNK_WEIGHTS = 2**19
@@ -100,24 +101,18 @@ def _drawn(
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_]]:
     """Compute each draw's value, and whether it lost a category; all of shape (n_draws,)."""
     n_groups, n_replicates = counts.correct.shape[:2]
-    shares = _times_taken(rng, n_draws, n_replicates) / n_replicates
+    shares = times_taken(rng, n_draws, n_replicates) / n_replicates
     values = {metric: np.empty(n_draws) for metric in SCALAR_METRICS}
     lost = np.empty(n_draws, dtype=np.bool_)
     per_chunk = max(_CHUNK_WEIGHTS // n_groups, 1)
     for start in range(0, n_draws, per_chunk):
         chunk = slice(start, start + per_chunk)
-        weights = _times_taken(rng, len(shares[chunk]), n_groups)
+        weights = times_taken(rng, len(shares[chunk]), n_groups)
         seen = Margins(*(np.tensordot(weights, one, axes=1) for one in counts))
         lost[chunk] = ((seen.truth == 0) & (counts.truth > 0).any(axis=0)).any(axis=-1)
         for metric, of_replicates in _differences(seen).items():
             values[metric][chunk] = (of_replicates * shares[chunk]).sum(axis=-1)
     return values, lost
-
-
-def _times_taken(rng: np.random.Generator, n_draws: int, n: int) -> NDArray[np.float64]:
-    """Count how often each of n is taken when n are drawn with replacement, (n_draws, n)."""
-    picks = rng.integers(0, n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
-    return np.bincount(picks.ravel(), minlength=n_draws * n).reshape(n_draws, n).astype(np.float64)
 
 
 def _differences(totals: Margins) -> dict[str, NDArray[np.float64]]:

@@ -15,7 +15,7 @@ from leukoscope.stats.jackknife import (
     total_of,
 )
 from leukoscope.stats.paired import NO_VARIANCE, TwoWay, combined_variance, variance_parts
-from leukoscope.stats.scores import scores_of_margins
+from leukoscope.stats.scores import CATEGORY_METRICS, SCALAR_METRICS, scores_of_margins
 
 
 def replicated_intervals(
@@ -34,10 +34,11 @@ def replicated_intervals(
     Returns
     -------
     dict of str to Interval, or to a list of k of them
-        As :func:`~leukoscope.stats.intervals.grouped_intervals`, and a group counts for
-        a category's score under the same condition: if it has true cells of the
-        category for recall, calls in any replicate for precision, either for F. The
-        variance has a part of the groups and a part of the replicates, as in
+        As :func:`~leukoscope.stats.intervals.grouped_intervals`, without mcc and kappa,
+        and a group counts for a category's score under the same condition: if it has
+        true cells of the category for recall, of others for specificity, calls in any
+        replicate for precision, true cells or calls for F. The variance has a part of
+        the groups and a part of the replicates, as in
         :func:`~leukoscope.stats.paired.paired_difference`, on the logit scale. Where
         the score is exactly 0 or 1 in a replicate, or in one without one of the groups,
         the same is done on the plain scale, the bounds clipped to [0, 1]. A proportion
@@ -52,7 +53,7 @@ def replicated_intervals(
     whole = [scores_of_margins(total_of(arm)) for arm in arms]
     without = [leave_one_out(arm) for arm in arms]
     found: dict[str, Interval | list[Interval]] = {}
-    for metric in without[0]:
+    for metric in (*SCALAR_METRICS, *CATEGORY_METRICS):
         values = np.stack([one[metric] for one in whole])
         left = np.stack([one[metric] for one in without])
         cells = np.stack([cells_behind(arm, metric) for arm in arms])
@@ -109,7 +110,7 @@ def _variance(
 def _without_spread(
     metric: str, value: float, cells: NDArray[np.number], n_groups: int, level: float
 ) -> Interval:
-    if metric not in {"accuracy", "recall", "precision"}:
+    if metric not in {"accuracy", "recall", "specificity", "precision"}:
         reason = "undefined: no spread between groups or replicates"
         return Interval(value, np.nan, np.nan, reason)
     trials = float(cells.sum(axis=1).mean())

@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from leukoscope.foundation.errors import DataError
 
 SCALAR_METRICS = ("accuracy", "balanced_accuracy", "macro_f")
-"""The metrics of :func:`scores` that are one number a matrix."""
+"""The metrics of :func:`scores` that are one number a matrix, in [0, 1]."""
 
-CATEGORY_METRICS = ("recall", "precision", "f")
+AGREEMENT_METRICS = ("mcc", "kappa")
+"""The metrics of :func:`scores` that are one number a matrix, in [−1, 1]; 0 is chance."""
+
+CATEGORY_METRICS = ("recall", "specificity", "precision", "f")
 """The metrics of :func:`scores` that are one number a category."""
 
 
@@ -174,11 +177,15 @@ def scores(matrix: ArrayLike) -> dict[str, NDArray[np.float64]]:
     dict of str to float64 array
         Of shape (...): ``accuracy``; ``balanced_accuracy``, the mean recall of the
         categories that have true cells; ``macro_f``, the mean F of the same
-        categories. Of shape (..., k): ``recall``, right calls of true cells;
+        categories; ``mcc``, the correlation of truth and calls; ``kappa``, Cohen's,
+        unweighted. Of shape (..., k): ``recall``, right calls of true cells;
+        ``specificity``, cells of other categories not called so, of all of these;
         ``precision``, right calls of all calls; ``f``, 2 TP / (2 TP + FP + FN);
-        ``support``, true cells. All but support lie in [0, 1]. NaN: anything of
-        an empty matrix, recall without true cells, precision without calls, F with
-        neither.
+        ``support``, true cells. Mcc and kappa lie in [−1, 1], all others but support
+        in [0, 1]. NaN: anything of an empty matrix, recall without true cells,
+        specificity without cells of other categories, precision without calls, F
+        with neither; mcc where all cells or all calls are of one category; kappa
+        where all cells and all calls are of one.
 
     Raises
     ------
@@ -190,6 +197,11 @@ def scores(matrix: ArrayLike) -> dict[str, NDArray[np.float64]]:
     A category that is called but has no true cells has an F of 0 which does not
     enter ``macro_f``; the false calls count against the categories they were taken
     from.
+
+    With n cells of which c are called rightly, t true cells and p calls of each
+    category, mcc is (c n − Σ t p) / √((n² − Σ t²)(n² − Σ p²)) (Gorodkin 2004, the
+    correlation of two indicator matrices; for two categories that of Matthews 1975),
+    and kappa is (c n − Σ t p) / (n² − Σ t p) (Cohen 1960).
     """
     return scores_of_margins(margins(matrix))
 
@@ -200,15 +212,49 @@ def scores_of_margins(counts: Margins) -> dict[str, NDArray[np.float64]]:
     occurs = truth > 0
     recall = _ratio(correct, truth)
     f = _ratio(2 * correct, truth + calls)
+    others = cells_of_others(counts)
+    mcc, kappa = _agreement(counts)
     return {
         "accuracy": _ratio(correct.sum(axis=-1), truth.sum(axis=-1)),
         "balanced_accuracy": _mean_where(recall, occurs),
         "macro_f": _mean_where(f, occurs),
+        "mcc": mcc,
+        "kappa": kappa,
         "recall": recall,
+        "specificity": _ratio(left_to_others(counts), others),
         "precision": _ratio(correct, calls),
         "f": f,
         "support": truth.astype(np.float64),
     }
+
+
+def cells_of_others(counts: Margins) -> NDArray[np.number]:
+    """Count the true cells of all other categories, (..., k): the trials of specificity."""
+    others: NDArray[np.number] = counts.truth.sum(axis=-1, keepdims=True) - counts.truth
+    return others
+
+
+def left_to_others(counts: Margins) -> NDArray[np.number]:
+    """Count the cells of other categories not called so, (..., k): its successes."""
+    # Of weighted counts the difference may fall below 0 by rounding.
+    left: NDArray[np.number] = np.maximum(
+        cells_of_others(counts) - (counts.calls - counts.correct), 0
+    )
+    return left
+
+
+def _agreement(counts: Margins) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # n² − Σ x² as Σ x (n − x), and so on: exactly 0 where one category holds everything, and
+    # the scores exactly 1 where no cell is called wrong, of weighted counts too.
+    correct, truth, calls = (part.astype(np.float64, copy=False) for part in counts)
+    cells = truth.sum(axis=-1)
+    calls_of_others = calls.sum(axis=-1, keepdims=True) - calls
+    by_chance = (truth * calls_of_others).sum(axis=-1)
+    better = by_chance - cells * (truth - correct).sum(axis=-1)
+    spread = (truth * (cells[..., None] - truth)).sum(axis=-1)
+    spread = spread * (calls * calls_of_others).sum(axis=-1)
+    both = _ratio(better, np.sqrt(spread)), _ratio(better, by_chance)
+    return np.clip(both[0], -1.0, 1.0), np.clip(both[1], -1.0, 1.0)
 
 
 def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:

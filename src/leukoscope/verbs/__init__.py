@@ -2,11 +2,12 @@
 
 SUMMARIES = {
     "augment": "Write a dataset with augmented copies of its training cells.",
+    "compare": "Compare trained models on the same cells, each with the baseline.",
     "demo": "Draw phantom cells and answer on them whether rotation helps.",
     "evaluate": "Score a run or a predictions table, each score with its interval.",
     "ingest": "Take labelled pictures in and write a dataset folder.",
     "predict": "Classify the cells of a dataset with a trained model.",
-    "report": "Write the report of a finished study again from its tables.",
+    "report": "Write the report of a study, evaluation or comparison again from its tables.",
     "split": "Divide a dataset into training, validation and test.",
     "study": "Compare ways of training over replicates and report which helps.",
     "train": "Train a classifier and leave a run folder.",

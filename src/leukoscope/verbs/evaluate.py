@@ -1,50 +1,157 @@
 """The verb ``evaluate``."""
 
 from pathlib import Path
+from typing import Any
 
-from leukoscope.evaluation.results import Evaluation, evaluation_of, write_evaluation
-from leukoscope.foundation import files
+import polars as pl
+
+from leukoscope.evaluation.errors import shown_errors
+from leukoscope.evaluation.evaluation import (
+    SENSITIVITY,
+    Evaluation,
+    Mix,
+    evaluation_of,
+    write_evaluation,
+)
+from leukoscope.evaluation.guards import refuse_other_supports
+from leukoscope.evaluation.labels import reader_rows, with_readers, with_truth
+from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import UsageError
+from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import tables
-from leukoscope.records.runs import predictions_of
+from leukoscope.records.dataset import Dataset, read_dataset
+from leukoscope.records.mixes import read_counts
+from leukoscope.records.runs import history_of, predictions_of
+from leukoscope.reporting.evaluation_folder import write_pages
+
+_PICTURE_PX = 96
 
 
-def evaluate(source: Path, *, out: Path | None = None) -> Evaluation:
+def evaluate(
+    source: Path,
+    *,
+    dataset: Path | None = None,
+    split: str | None = None,
+    prevalence: str | None = None,
+    sensitivity: float = SENSITIVITY,
+    reference: Path | None = None,
+    readers: Path | None = None,
+    supports: str | None = None,
+    pictures: bool = True,
+    out: Path | None = None,
+) -> Evaluation:
     """Score a run or a predictions table, each score with its interval.
 
     Strict and with neutrophils merged; over cases where every case is known, else over
-    families.
+    families. What is odd about the predictions is said before their scores.
 
     Parameters
     ----------
     source : Path
         A finished run (its test predictions are scored), or a predictions table of any
-        tool, .parquet or .csv, with columns cell_id, category, predicted and perhaps
+        tool, .parquet or .csv, with columns cell_id, predicted and perhaps category,
         case, family and ``p_<category>``.
+    dataset : Path, optional
+        The dataset folder of these cells: labels, cases and families are joined from it
+        by cell_id, and cells of its training and validation are refused.
+    split : str, optional
+        Name of that dataset's split; its first one unless given.
+    prevalence : str, optional
+        A mix of categories at which precision, F and what else depends on it are given
+        too: nozaka-2022, or a .yaml or .csv file of category and number.
+    sensitivity : float
+        The sensitivity that each category's operating point reaches.
+    reference : Path, optional
+        Each case's count by another method: a table of case, category, n_cells. By default
+        differential counts are held against the true labels of the same cells.
+    readers : Path, optional
+        A table of cell_id, reader, category: the truth becomes the readers' majority.
+    supports : str, optional
+        How many cells of each category there should be, a .yaml or .csv file of category
+        and number; other counts are refused.
+    pictures : bool
+        Whether the report shows cells, where a dataset is given; without, it may leave
+        the house.
     out : Path, optional
-        A folder to make, with results and confusion as .parquet and .csv.
+        A folder to make, with a report, its tables and its figures.
 
     Returns
     -------
     Evaluation
-        Its ``results``: accuracy, balanced accuracy, macro-F; recall, precision, F and
-        support of each category. Its ``confusion``: calls by true category.
+        Its ``results``: scores of calls and of probabilities, each with its interval.
+        Its ``confusion``, ``points`` of the curves, ``differential`` counts, ``guards``
+        (what was checked) and ``errors``.
 
     Raises
     ------
     UsageError
-        If something stands at *out*, or it is named like a table.
+        If something stands at *out*, it is named like a table, or a name or number
+        is unknown.
     DataError
-        If the run is unfinished, cells are unlabelled, or the table breaks its shape.
+        If the run is unfinished, cells are unlabelled, of other images or seen in
+        training, or a table breaks its shape.
     """
+    _refuse_out(out)
+    if not 0 < sensitivity <= 1:
+        raise UsageError(
+            f"--sensitivity is {sensitivity}; it lies above 0 and up to 1. Nothing was scored."
+        )
+    known = read_dataset(dataset) if dataset is not None else None
+    table = tables.read_table(predictions_of(source), tables.PREDICTIONS)
+    if known is not None:
+        table = with_truth(table, known, split)
+    table, readings = _read_again(table, readers)
+    if supports is not None:
+        refuse_other_supports(table, read_counts(supports))
+    found = evaluation_of(
+        table,
+        mix=Mix(prevalence, read_counts(prevalence)) if prevalence is not None else None,
+        sensitivity=sensitivity,
+        reference=tables.read_table(reference, tables.REFERENCE) if reference is not None else None,
+        readings=readings,
+    )
     if out is not None:
-        files.refuse_existing(out)
-        if Path(out).suffix.lower() in {".csv", ".parquet"}:
-            raise UsageError(
-                f"--out is {out}, but several tables are written: give a folder name. "
-                "Nothing was written."
-            )
-    found = evaluation_of(tables.read_table(predictions_of(source), tables.PREDICTIONS))
-    if out is not None:
-        files.build_folder(out, lambda folder: write_evaluation(folder, found))
+        shown = known if pictures else None
+        files.build_folder(out, lambda folder: _write(folder, Path(source), found, shown))
     return found
+
+
+def _read_again(
+    table: pl.DataFrame, readers: Path | None
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """Take the majority of readers for the truth, if there are any, and say how they agree."""
+    if readers is None:
+        return table, []
+    spoken = tables.read_table(readers, tables.READERS)
+    labelled, left_out = with_readers(table, spoken)
+    progress.note(f"{left_out} cells have no majority of their readers and are left out.")
+    return labelled, reader_rows(table, spoken)
+
+
+def _refuse_out(out: Path | None) -> None:
+    if out is None:
+        return
+    files.refuse_existing(out)
+    if Path(out).suffix.lower() in {".csv", ".parquet"}:
+        raise UsageError(
+            f"--out is {out}, but several tables are written: give a folder name. "
+            "Nothing was written."
+        )
+
+
+def _write(folder: Path, source: Path, found: Evaluation, known: Dataset | None) -> None:
+    write_evaluation(folder, found)
+    name = source.resolve().stem
+    files.write_json(folder / "evaluation.json", {"source": name})
+    if (source / "history.csv").is_file():
+        facts = {"study": pl.lit(name), "arm": pl.lit(name), "replicate": pl.lit(0, pl.Int32)}
+        history = history_of(source).with_columns(**facts)
+        tables.write_both(folder, "curves", history, tables.CURVES)
+    if known is not None:
+        shown = shown_errors(found.errors)
+        cells = thumbnails(known, shown["cell_id"], _PICTURE_PX)
+        png = pl.Series([cells[cell] for cell in shown["cell_id"]], dtype=pl.Binary)
+        table = shown.select("cell_id", "category", "predicted", kind=pl.lit("missed"), png=png)
+        table = table.with_columns(arm=pl.lit(name))
+        tables.write_table(folder / "pictures.parquet", table, tables.PICTURES)
+    write_pages(folder)

@@ -3,17 +3,18 @@
 from pathlib import Path
 
 from leukoscope.foundation import files
+from leukoscope.reporting.evaluation_folder import is_evaluated, write_pages
 from leukoscope.reporting.study_folder import page_of
 from leukoscope.reporting.study_page import study_json, study_page
 
 
-def report(study: Path, *, pictures: bool = True) -> Path:
-    """Write the report of a finished study again from its tables.
+def report(folder: Path, *, pictures: bool = True) -> Path:
+    """Write the report of a study, evaluation or comparison again from its tables.
 
     Parameters
     ----------
-    study : Path
-        The study folder.
+    folder : Path
+        The folder of a finished study, or what evaluate or compare wrote.
     pictures : bool
         Whether the page shows cells; without, it may leave the house.
 
@@ -26,9 +27,12 @@ def report(study: Path, *, pictures: bool = True) -> Path:
     Raises
     ------
     DataError
-        If the study is not finished.
+        If the study is not finished, or the folder holds nothing to report.
     """
-    folder = Path(study)
+    folder = Path(folder)
+    if is_evaluated(folder):
+        write_pages(folder, pictures=pictures)
+        return folder / "report.html"
     page = page_of(folder, pictures=pictures)
     files.write_text(folder / "report.json", study_json(page))
     files.write_text(folder / "report.html", study_page(page))

@@ -1,0 +1,208 @@
+"""What is printed of an evaluation and of a comparison: tables for the eye, and notes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+
+from leukoscope.evaluation.evaluation import Evaluation
+from leukoscope.evaluation.fixed_models import REPLICA, Comparison
+from leukoscope.evaluation.results import AS_IF_CASES
+from leukoscope.stats.paired import verdict
+
+UNITS = ("case", "family")
+_ORDER = ("accuracy", "balanced_accuracy", "macro_f", "mcc", "kappa")
+_LEADING = ("accuracy", "balanced_accuracy", "macro_f")
+_EACH = ("recall", "specificity", "precision", "f")
+_FORECAST = (
+    *("auroc", "brier", "brier_constant", "log_loss", "log_loss_constant"),
+    *("calibration_error", "calibration_error_by_chance", "area_under_risk"),
+)
+_ASSUMED = "person, assumed"
+_SPOKEN = {
+    "macro_f": "macro-F",
+    "f": "F",
+    "mcc": "MCC",
+    "kappa": "Cohen's kappa",
+    "auroc": "AUROC, mean of one against the rest",
+    "brier": "Brier score",
+}
+Shown = Table | str
+
+
+def score_tables(found: Evaluation) -> Iterator[Shown]:
+    """Lay out one model's evaluation: what was odd first, then scores, then calls."""
+    yield from _findings(found.guards)
+    own = found.results.filter(pl.col("prevalence").is_null())
+    for view, title in _views(own):
+        part = own.filter(pl.col("view") == view)
+        yield _overall(part, title)
+        yield _by_category(part, f"{title}: each category")
+        yield from _probabilities(part, f"{title}: probabilities")
+        calls = found.confusion.filter(pl.col("view") == view)
+        yield _confusion(calls, f"{title}: what was called what")
+    yield from _at_mixes(found.results)
+    yield _footnote(own)
+
+
+def comparison_tables(found: Comparison) -> Iterator[Shown]:
+    """Lay out a comparison of models: answers first, then every overall difference."""
+    for (arm,), guards in found.guards.group_by("arm", maintain_order=True):
+        yield from _findings(guards, f"{arm}: ")
+    results = found.results.filter(pl.col("category").is_null())
+    for view, title in _views(results):
+        part = results.filter(pl.col("view") == view)
+        yield _models(part.filter(pl.col("baseline").is_null()), f"{title}: each model")
+        differences = part.filter(pl.col("baseline").is_not_null())
+        differences = differences.filter(~pl.col("method").str.starts_with(REPLICA))
+        yield _differences(differences, found, f"{title}: less {found.baseline}")
+    margin = f"{100 * found.margin:g} points of {_spoken(found.metric)}"
+    yield (
+        f"The answer is for a margin of {margin}, neutrophils told apart, about these very "
+        "models: another training of them is asked by a study."
+    )
+    yield _footnote(results)
+
+
+def _views(results: pl.DataFrame) -> list[tuple[str, str]]:
+    titles = {"strict": "Neutrophils told apart", "merged": "Neutrophils merged"}
+    return [(view, titles[view]) for view in results["view"].unique(maintain_order=True)]
+
+
+def _findings(guards: pl.DataFrame, whose: str = "") -> Iterator[str]:
+    for row in guards.filter(pl.col("severity") != "info").iter_rows(named=True):
+        yield f"{row['severity'].upper()}: {whose}{row['detail']}"
+
+
+def _models(part: pl.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("model", *(_spoken(metric) for metric in _LEADING)):
+        table.add_column(name)
+    for (arm,), rows in part.group_by("arm", maintain_order=True):
+        of_arm = {row["metric"]: row for row in rows.iter_rows(named=True)}
+        texts = [f"{_share(of_arm[m]['value'])} ({_range(of_arm[m])})" for m in _LEADING]
+        table.add_row(str(arm), *texts)
+    return table
+
+
+def _differences(part: pl.DataFrame, found: Comparison, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("model", "score", "difference", "95 % interval", "p", "p adjusted", "how"):
+        table.add_column(name)
+    for row in part.iter_rows(named=True):
+        numbers = (_signed(row["value"]), _range(row), _p(row["p_value"]), _p(row["p_adjusted"]))
+        answer = _answer(row, found)
+        table.add_row(row["arm"], _spoken(row["metric"]), *numbers, answer or row["method"])
+    return table
+
+
+def _answer(row: dict[str, Any], found: Comparison) -> str:
+    """Say in one of four words what the planned difference shows; nothing of all others."""
+    planned = row["metric"] == found.metric and row["view"] == "strict"
+    if not planned or row["low"] is None or row["high"] is None:
+        return ""
+    word = verdict(row["low"], row["high"], found.margin)
+    spoken = {"helps": "better", "harms": "worse"}.get(word, word)
+    return f"{spoken.upper()}: {row['method']}".replace("LARGER THAN M", "LARGER THAN THE MARGIN")
+
+
+def _probabilities(part: pl.DataFrame, title: str) -> Iterator[Table]:
+    rows = part.filter(pl.col("category").is_null(), pl.col("metric").is_in(_FORECAST)).to_dicts()
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left")
+    for name in ("score", "value", "95 % interval", "method"):
+        table.add_column(name)
+    for row in sorted(rows, key=lambda row: _FORECAST.index(row["metric"])):
+        table.add_row(_spoken(row["metric"]), _share(row["value"]), _range(row), row["method"])
+    yield table
+
+
+def _at_mixes(results: pl.DataFrame) -> Iterator[Table]:
+    stated = results.filter(pl.col("prevalence").is_not_null(), pl.col("view") == "strict")
+    for (mix, how), part in stated.with_columns(
+        how=pl.col("method").str.split("; ").list.last()
+    ).group_by("prevalence", "how", maintain_order=True):
+        table = Table(title=f"At the mix {mix}: {how}", title_justify="left")
+        for name in ("score", "category", "value", "95 % interval"):
+            table.add_column(name)
+        shown = part.filter(pl.col("metric").is_in(["accuracy", "macro_f", "precision", "f"]))
+        for row in shown.iter_rows(named=True):
+            who = row["category"] or "all"
+            table.add_row(_spoken(row["metric"]), who, _share(row["value"]), _range(row))
+        yield table
+
+
+def _overall(part: pl.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("score", "value", "95 % interval", "unit", "method"):
+        table.add_column(name)
+    rows = part.filter(pl.col("category").is_null(), pl.col("metric").is_in(_ORDER)).to_dicts()
+    for row in sorted(rows, key=lambda row: _ORDER.index(row["metric"])):
+        name = _spoken(row["metric"])
+        unit = _ASSUMED if row["unit"] == AS_IF_CASES else row["unit"]
+        table.add_row(name, _share(row["value"]), _range(row), unit, row["method"])
+    return table
+
+
+def _by_category(part: pl.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("category", "cells", "recall", "specificity", "precision", "F"):
+        table.add_column(name)
+    own = part.filter(pl.col("unit").is_in(UNITS), pl.col("category").is_not_null())
+    cells = {(row["category"], row["metric"]): row for row in own.iter_rows(named=True)}
+    for category in dict.fromkeys(name for name, metric in cells if metric == "support"):
+        scores = [cells[category, metric] for metric in _EACH]
+        support = int(cells[category, "support"]["value"])
+        texts = [f"{_share(row['value'])} ({_range(row)})" for row in scores]
+        table.add_row(category, str(support), *texts)
+    return table
+
+
+def _confusion(calls: pl.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = "Rows: true category. Columns: what the model called it. Numbers of cells."
+    called = calls["predicted"].unique(maintain_order=True).to_list()
+    for name in ("true category", *called):
+        table.add_column(name, justify="left" if name == "true category" else "right")
+    for (truth,), row in calls.group_by("category", maintain_order=True):
+        table.add_row(str(truth), *(f"{count:g}" for count in row["n_cells"]))
+    return table
+
+
+def _footnote(results: pl.DataFrame) -> str:
+    row = results.row(0, named=True)
+    n = f"{row['n_cells']} cells, {row['n_families']} families"
+    if row["n_cases"] is not None:
+        return f"{n}, {row['n_cases']} cases; intervals speak of other cases."
+    return (
+        f"{n}, no case known: intervals speak of other cells of this collection only; those marked "
+        f"'{_ASSUMED}' of other persons, {AS_IF_CASES}."
+    )
+
+
+def _spoken(metric: str) -> str:
+    return _SPOKEN.get(metric, metric.replace("_", " "))
+
+
+def _signed(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:+.3f}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _range(row: dict[str, Any]) -> str:
+    if row["low"] is None:
+        return "no interval"
+    if row["high"] is None:
+        return f"above {row['low']:.3f}"
+    return f"{row['low']:.3f} to {row['high']:.3f}"

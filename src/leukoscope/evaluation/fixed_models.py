@@ -1,0 +1,321 @@
+"""Fixed models compared on the same cells: conditional on the trained networks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from leukoscope.evaluation.forecasts import Forecasts, forecasts_of
+from leukoscope.evaluation.guards import guards_of
+from leukoscope.evaluation.points import points_table
+from leukoscope.evaluation.predictions import (
+    Scored,
+    in_order,
+    prepare_together,
+    read_truth,
+    views_of,
+)
+from leukoscope.evaluation.results import (
+    AS_IF_CASES,
+    assumed_effect,
+    confusion_table,
+    facts_of,
+    score_rows,
+    to_table,
+)
+from leukoscope.foundation.errors import unknown_name
+from leukoscope.foundation.streams import stream
+from leukoscope.records import tables
+from leukoscope.stats import fixed, ranking, replicas
+from leukoscope.stats import forecasts as losses
+from leukoscope.stats.blocks import blocks
+from leukoscope.stats.fixed import CONDITIONAL, FixedDifference
+from leukoscope.stats.intervals import grouped_intervals
+from leukoscope.stats.paired import holm
+from leukoscope.stats.scores import AGREEMENT_METRICS, CATEGORY_METRICS, SCALAR_METRICS, scores
+from leukoscope.stats.sign_flip import sign_flip
+
+COMPARED = (*SCALAR_METRICS, *AGREEMENT_METRICS)
+"""The metrics of calls that two models are compared in."""
+
+NON_INFERIORITY = "non-inferiority"
+REPLICA = "replica"
+"""How the method of a test begins that is given because it was published, not to be relied on."""
+
+KEPT = {
+    "results": tables.RESULTS,
+    "confusion": tables.CONFUSION,
+    "points": tables.POINTS,
+    "guards": tables.GUARDS,
+}
+"""The tables of a comparison, by name; all may leave the house."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hold the tables of a comparison of fixed models, and what was named before it.
+
+    Attributes
+    ----------
+    baseline : str
+        The model the others are compared with.
+    metric : str
+        The primary metric.
+    margin : float
+        The smallest difference in it that matters.
+    results, confusion, points, guards : polars.DataFrame
+        In the shapes of their names, models in the column ``arm``.
+    """
+
+    baseline: str
+    metric: str
+    margin: float
+    results: pl.DataFrame
+    confusion: pl.DataFrame
+    points: pl.DataFrame
+    guards: pl.DataFrame
+
+    def _repr_html_(self) -> str:
+        return self.results.filter(pl.col("baseline").is_not_null())._repr_html_()
+
+
+def comparison_of(
+    arms: Mapping[str, pl.DataFrame], baseline: str, primary: str, margin: float
+) -> Comparison:
+    """Compare fixed models and check the predictions of each; see :func:`comparison_table`."""
+    results = comparison_table(arms, baseline, primary, margin)
+    spoken = {arm: forecasts_of(table) for arm, table in arms.items()}
+    points = [
+        points_table({"strict": said}).with_columns(arm=pl.lit(arm))
+        for arm, said in spoken.items()
+        if said
+    ]
+    guards = [guards_of(table).with_columns(arm=pl.lit(arm)) for arm, table in arms.items()]
+    return Comparison(
+        baseline,
+        primary,
+        margin,
+        results,
+        confusion_table({arm: [table] for arm, table in arms.items()}),
+        tables.check(pl.concat([points_table({}), *points]), tables.POINTS),
+        tables.check(pl.concat(guards), tables.GUARDS),
+    )
+
+
+def comparison_table(
+    arms: Mapping[str, pl.DataFrame], baseline: str, primary: str, margin: float
+) -> pl.DataFrame:
+    """Compare fixed models with one of them, on the same cells.
+
+    Parameters
+    ----------
+    arms : mapping of str to polars.DataFrame
+        Model → its predictions; all of the same labelled cells.
+    baseline : str
+        The model the others are compared with.
+    primary : str
+        The metric whose strict view is planned: its p values are adjusted by Holm over
+        the models, and non-inferiority is tested in it.
+    margin : float
+        The smallest difference that matters, above 0, named before.
+
+    Returns
+    -------
+    polars.DataFrame
+        A results table: each model's scores; for each other model its differences from
+        the baseline with the jackknife t interval over groups, the sign-flip
+        permutation test, the ratio of errors, differences of each category and of
+        the probabilities' scores, and replicas of published tests.
+
+    Raises
+    ------
+    UsageError
+        If the metric is unknown or the margin not above 0.
+    DataError
+        If the predictions are not of the same cells with the same labels.
+    """
+    if primary not in SCALAR_METRICS:
+        raise unknown_name("primary metric", primary, SCALAR_METRICS)
+    counted = dict(zip(arms, prepare_together(list(arms.values())), strict=True))
+    spoken = {arm: forecasts_of(table) for arm, table in arms.items()}
+    rows: list[Row] = []
+    for view in views_of(counted[baseline].names):
+        seen = {arm: one.view(view) for arm, one in counted.items()}
+        for arm, one in seen.items():
+            rows += [
+                row | {"arm": arm} for row in score_rows(one, view, grouped_intervals(one.matrices))
+            ]
+        planned = primary if view == "strict" else None
+        rows += _call_rows(seen, view, baseline, planned, margin)
+        said = {arm: one.view(view) for arm, one in spoken.items() if one is not None}
+        if baseline in said:
+            facts = facts_of(seen[baseline], view)
+            rows += [facts | row for row in _probability_rows(said, baseline)]
+    facts = facts_of(counted[baseline], "strict")
+    rows += [facts | row for row in _mcnemar(arms, baseline)]
+    return to_table(rows)
+
+
+def _call_rows(
+    seen: Mapping[str, Scored], view: str, baseline: str, planned: str | None, margin: float
+) -> list[Row]:
+    others = [arm for arm in seen if arm != baseline]
+    pairs = {arm: (seen[baseline].matrices, seen[arm].matrices) for arm in others}
+    facts = facts_of(seen[baseline], view)
+    rows: list[Row] = []
+    for metric in COMPARED:
+        tests: list[list[Row]] = []
+        for arm, pair in pairs.items():
+            found = fixed.fixed_difference(*pair, metric)
+            rng = stream(0, "sign flip", view, metric, baseline, arm)
+            tests.append([_numbers(found), _flip(found.value, *sign_flip(*pair, metric, rng))])
+            if metric == planned:
+                tests[-1].append(_not_worse(found, margin))
+        if metric == planned:
+            _adjust(tests)
+        for arm, of_arm in zip(others, tests, strict=True):
+            about = facts | {"metric": metric, "arm": arm, "baseline": baseline}
+            rows += [about | test for test in [*of_arm, *_as_if_cases(facts, of_arm[0])]]
+    for arm, pair in pairs.items():
+        about = facts | {"arm": arm, "baseline": baseline}
+        names = seen[baseline].names
+        rows += [about | row for row in [*_by_category(pair, names), *_replicas(pair)]]
+    return rows
+
+
+def _as_if_cases(facts: Row, found: Row) -> Iterator[Row]:
+    """Widen the interval of a difference to what other people would ask, if cases are unknown."""
+    if facts["unit"] == "case" or np.isnan(found["low"]):
+        return
+    factor = float(np.sqrt(assumed_effect(1.0)))
+    value = found["value"]
+    yield {"value": value, "unit": AS_IF_CASES, "method": f"{found['method']}; widened"} | {
+        bound: value + factor * (found[bound] - value) for bound in ("low", "high")
+    }
+
+
+def _adjust(tests: list[list[Row]]) -> None:
+    """Adjust the p values of each kind of planned test by Holm over the models, in place."""
+    for kind in zip(*tests, strict=True):
+        adjusted = holm([row["p_value"] for row in kind]).tolist()
+        for row, p_value in zip(kind, adjusted, strict=True):
+            row["p_adjusted"] = p_value
+
+
+def _by_category(pair: tuple[Any, Any], names: tuple[str, ...]) -> Iterator[Row]:
+    for metric in CATEGORY_METRICS:
+        found = fixed.fixed_by_category(*pair, metric)
+        for name, one in zip(names, found, strict=True):
+            yield {"metric": metric, "category": name} | _numbers(one)
+    ratio = fixed.error_ratio(*pair)
+    bounds = {"low": ratio.low, "high": ratio.high, "method": ratio.method}
+    yield {"metric": "error_ratio", "value": ratio.value} | bounds
+
+
+def _not_worse(found: FixedDifference, margin: float) -> Row:
+    low, p_value = fixed.non_inferiority(found, margin)
+    test = "exact, the groups are alike" if found.standard_error == 0 else "one-sided jackknife t"
+    how = f"{NON_INFERIORITY}: {test}, margin {margin:g}; {CONDITIONAL}"
+    return {"value": found.value, "low": low, "p_value": p_value, "method": how}
+
+
+def _flip(value: float, p_value: float, method: str) -> Row:
+    return {"value": value, "p_value": p_value, "method": method}
+
+
+def _replicas(pair: tuple[Any, Any]) -> Iterator[Row]:
+    """Give the tests of the papers, so that they can be seen to differ from the right ones."""
+    before, after = (np.asarray(one) for one in pair)
+    totals = [scores(one.sum(axis=0)) for one in (before, after)]
+    n = int(before.sum())
+    difference = float(totals[1]["accuracy"] - totals[0]["accuracy"])
+    for arm, of_arm in zip(("baseline", "other"), totals, strict=True):
+        low, high = replicas.wald(float(of_arm["accuracy"]), n)
+        how = f"{REPLICA}: Wald interval of the {arm}'s accuracy, cells taken as independent"
+        yield {"metric": "accuracy", "value": float(of_arm["accuracy"])} | {
+            "low": low,
+            "high": high,
+            "method": how,
+        }
+    for metric in ("recall", "f"):
+        by_category = [of_arm[metric] for of_arm in totals]
+        used = ~np.isnan(by_category).any(axis=0)
+        _, _, p_value = replicas.paired_t(*(values[used] for values in by_category))
+        how = f"{REPLICA}: paired t over categories, which are no sample of anything"
+        mean = float((by_category[1] - by_category[0])[used].mean())
+        yield {"metric": f"mean_{metric}", "value": mean, "p_value": p_value, "method": how}
+    per_group = [np.trace(one, axis1=1, axis2=2) / one.sum(axis=(1, 2)) for one in (before, after)]
+    if len(before) > 1:
+        _, _, p_value = replicas.paired_t(*per_group)
+        how = f"{REPLICA}: paired t of group accuracies, groups weighing alike whatever their size"
+        yield {"metric": "accuracy", "p_value": p_value, "method": how} | {"value": difference}
+
+
+def _mcnemar(arms: Mapping[str, pl.DataFrame], baseline: str) -> Iterator[Row]:
+    """Give McNemar's exact test of each other model's calls, its cells taken as independent."""
+    right = {}
+    for arm, table in arms.items():
+        ready = in_order(table)
+        right[arm] = np.array(read_truth(ready)) == ready["predicted"].to_numpy()
+    for arm in (one for one in arms if one != baseline):
+        lost = int((right[baseline] & ~right[arm]).sum())
+        won = int((right[arm] & ~right[baseline]).sum())
+        how = (
+            f"{REPLICA}: McNemar exact, {lost} cells right in the baseline alone, {won} in the "
+            "other alone, cells taken as independent"
+        )
+        yield {"arm": arm, "baseline": baseline, "metric": "accuracy", "method": how} | {
+            "value": (won - lost) / len(right[arm]),
+            "p_value": replicas.mcnemar_exact(lost, won),
+        }
+
+
+def _probability_rows(said: Mapping[str, Forecasts], baseline: str) -> Iterator[Row]:
+    first = said[baseline]
+    n_groups = int(first.groups.max()) + 1
+    codes, n_blocks = blocks(first.groups, n_groups)
+    before, without = _auroc(first, codes, n_blocks)
+    for arm, other in said.items():
+        if arm == baseline or other.names != first.names:
+            continue
+        about = {"arm": arm, "baseline": baseline}
+        value, left = _auroc(other, codes, n_blocks)
+        row = _numbers(fixed.difference_interval(value - before, left - without))
+        if n_blocks < n_groups:
+            blocked = f"{n_blocks} blocks of {n_groups} groups"
+            row["method"] = row["method"].replace(f"{n_blocks} groups", blocked)
+        yield about | {"metric": "auroc"} | row
+        for metric, of_cells in (("brier", losses.brier_losses), ("log_loss", losses.log_losses)):
+            one, two = (of_cells(x.probabilities, x.truth) for x in (first, other))
+            excess = losses.mean_without_each(two - one, first.groups)
+            row = _numbers(fixed.difference_interval(*excess, bound=np.inf))
+            yield about | row | {"metric": metric, "method": f"{row['method']}; less is better"}
+
+
+def _auroc(
+    one: Forecasts, codes: npt.NDArray[np.int64], n_blocks: int
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """Compute the mean AUROC of one category against the rest, whole and without each block."""
+    occurs = [c for c in range(len(one.names)) if 0 < (one.truth == c).sum() < len(one.truth)]
+    pairs = [
+        ranking.concordance(one.probabilities[:, c], one.truth == c, codes, n_blocks)
+        for c in occurs
+    ]
+    whole = float(np.mean([ranking.auroc_of(pair) for pair in pairs])) if pairs else np.nan
+    without = [ranking.auroc_without_each(pair) for pair in pairs]
+    return whole, np.mean(without, axis=0) if pairs else np.full(n_blocks, np.nan)
+
+
+def _numbers(found: FixedDifference) -> Row:
+    return {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p_value": found.p_value,
+        "method": found.method,
+    }

@@ -1,0 +1,92 @@
+"""From the tables of an evaluation or a comparison to its pages: files are seen, never objects."""
+
+from pathlib import Path
+
+import polars as pl
+
+from leukoscope.foundation import files
+from leukoscope.foundation.errors import DataError
+from leukoscope.records import tables
+from leukoscope.reporting.evaluated import ComparisonPage, EvaluationPage
+from leukoscope.reporting.evaluated_json import evaluation_json
+from leukoscope.reporting.evaluation_page import evaluation_page
+from leukoscope.reporting.page_figures import Figures, evaluation_figures
+from leukoscope.reporting.plotting import write_figure
+
+EVALUATION, COMPARISON = "evaluation.json", "comparison.json"
+"""The files that tell an evaluation and a comparison from other folders."""
+
+
+def is_evaluated(folder: Path) -> bool:
+    """Tell whether a folder holds an evaluation or a comparison."""
+    return any((Path(folder) / name).is_file() for name in (EVALUATION, COMPARISON))
+
+
+def write_pages(folder: Path, *, pictures: bool = True) -> None:
+    """Write the report of an evaluation or a comparison from its tables alone.
+
+    Parameters
+    ----------
+    folder : Path
+        What ``evaluate`` or ``compare`` wrote. ``report.html``, ``report.json`` and, in
+        ``figures``, each figure as NAME.svg, NAME.png and NAME.csv are written into it.
+    pictures : bool
+        Whether cells are shown; if not, they are not even read, and a gallery of an
+        earlier report is taken away.
+
+    Raises
+    ------
+    DataError
+        If the folder holds neither, a table names a case otherwise than by a pseudonym,
+        or a number stands in the results twice.
+    SchemaError
+        If a table is missing or breaks its shape.
+    RunError
+        If the disk refuses.
+    """
+    folder = Path(folder)
+    if (folder / EVALUATION).is_file():
+        page = evaluation_of_folder(folder, pictures=pictures)
+        drawn = evaluation_figures(page)
+        _write(folder, evaluation_page(page, drawn), evaluation_json(page), drawn)
+    else:
+        raise DataError(
+            f"{folder} holds neither {EVALUATION} nor {COMPARISON}. Nothing was written. Name a "
+            "folder that evaluate or compare wrote."
+        )
+
+
+def evaluation_of_folder(folder: Path, *, pictures: bool = True) -> EvaluationPage:
+    """Read what the page of an evaluation shows; see :func:`write_pages`."""
+    facts = files.read_json(folder / EVALUATION)
+    shapes = {
+        "results": tables.RESULTS,
+        "confusion": tables.CONFUSION,
+        "points": tables.POINTS,
+        "differential": tables.DIFFERENTIAL,
+        "guards": tables.GUARDS,
+        "errors": tables.ERRORS,
+    }
+    read = {
+        name: tables.read_table(folder / f"{name}.parquet", shape) for name, shape in shapes.items()
+    }
+    return EvaluationPage(
+        name=facts["source"],
+        **read,
+        curves=_if_there(folder / "curves.parquet", tables.CURVES),
+        pictures=_if_there(folder / "pictures.parquet", tables.PICTURES) if pictures else None,
+    )
+
+
+def _if_there(path: Path, shape: tables.Shape) -> pl.DataFrame | None:
+    return tables.read_table(path, shape) if path.is_file() else None
+
+
+def _write(folder: Path, html: str, json: str, figures: Figures) -> None:
+    for name, drawn in figures.items():
+        write_figure(folder / "figures", name, drawn.figure, drawn.table)
+    if "errors" not in figures:
+        for path in sorted((folder / "figures").glob("errors.*")):
+            path.unlink()
+    files.write_text(folder / "report.json", json)
+    files.write_text(folder / "report.html", html)

@@ -1,0 +1,408 @@
+"""The tables of an evaluation's page: which numbers stand in which."""
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from leukoscope.evaluation.probabilities import BORDER
+from leukoscope.reporting import grids, wording
+from leukoscope.reporting.contents import in_order
+from leukoscope.reporting.evaluated import (
+    EvaluationPage,
+    Kind,
+    Name,
+    Number,
+    Numbers,
+    ask,
+    categories_in,
+    mix_in,
+    views_in,
+)
+from leukoscope.reporting.grids import Grid, Row, Shown, estimate, grid, shown
+
+OVERALL = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f": "Macro-F",
+    "mcc": "MCC",
+    "kappa": "Cohen’s kappa",
+}
+"""The scores of all categories together, in their order on the page."""
+
+VIEW_HEADS = {
+    "strict": "Band and segmented told apart",
+    "merged": "Neutrophils merged",
+}
+_BOTH = ("recall", "specificity")
+_LOSSES = {"brier": "Brier score", "log_loss": "Log loss"}
+_WHO = re.compile(r"(.+?), (?=jackknife|delete|undefined|exact|no )")
+
+
+def sensitivities(numbers: Numbers) -> Grid | None:
+    """List sensitivity and specificity of each category."""
+    return grid(
+        "table-sensitivity",
+        "Sensitivity: the share of a category’s cells that were called so. Specificity: the share "
+        "of all other cells that were not called so. In percent, with 95 % intervals below. "
+        "Sensitivity does not depend on how frequent the categories are, specificity only through "
+        "which other cells there are.",
+        ("Category", "True cells", "Sensitivity", "Specificity"),
+        [
+            (
+                "",
+                [
+                    Row(
+                        wording.sentence_case(category),
+                        (
+                            _support(numbers, category, view),
+                            *(_of_category(numbers, metric, category, view) for metric in _BOTH),
+                        ),
+                        _aside(view),
+                    )
+                    for category, view in categories_in(numbers, "recall")
+                ],
+            )
+        ],
+    )
+
+
+def overall(numbers: Numbers) -> Grid | None:
+    """List the scores of all categories together, strict and merged beside each other."""
+    views = views_in(numbers)
+    heads = [VIEW_HEADS[view] for view in views] if len(views) > 1 else ["Value"]
+    rows = [
+        Row(label, tuple(_overall(numbers, metric, view) for view in views))
+        for metric, label in OVERALL.items()
+    ]
+    return grid(
+        "table-overall",
+        "Scores of all categories together, with 95 % intervals below: accuracy, balanced "
+        "accuracy (mean sensitivity) and macro-F (mean F) in percent; MCC and Cohen’s kappa are "
+        "coefficients, 1 if all calls are right and 0 if they are no better than chance.",
+        ("Score", *heads),
+        [("", rows)],
+    )
+
+
+def at_mixes(numbers: Numbers) -> Grid | None:
+    """List what depends on the mix of categories, at the test's and at the stated one."""
+    mix = mix_in(numbers)
+    ways = _ways(numbers, mix)
+    titles = {"precision": "Precision", "f": "F"} | ({"specificity": "Specificity"} if mix else {})
+    groups = [(title, _at_mix(numbers, metric, ways)) for metric, title in titles.items()]
+    if mix is not None:
+        groups.append(("All categories together", _overall_at_mix(numbers, ways)))
+    heads = ["At the mix of the test cells"]
+    heads += [f"At the mix {mix}, calls as they are"] if mix else []
+    heads += ["At that mix, calls made anew from re-priored probabilities"] if len(ways) > 2 else []
+    return grid(
+        "table-mix",
+        "Precision: the share of a category’s calls that were right. F: the harmonic mean of "
+        "precision and sensitivity. In percent, with 95 % intervals below."
+        + (" MCC and kappa are coefficients." if mix else ""),
+        ("Category", *heads),
+        groups,
+    )
+
+
+def rankings(numbers: Numbers) -> Grid | None:
+    """List how well the probabilities of each category rank the cells."""
+    mix = mix_in(numbers)
+    categories = categories_in(numbers, "auroc")
+    rows = [
+        Row(wording.sentence_case(name), _ranked(numbers, name, view, mix), _aside(view))
+        for name, view in categories
+    ]
+    means = [
+        Row("Mean of the categories", _ranked(numbers, None, view, mix), _aside(view))
+        for view in views_in(numbers)
+        if ask(numbers, Name("auroc", view))
+    ]
+    border = ask(numbers, Name("auroc", category=BORDER))
+    if border:
+        rows.append(Row("Band against segmented", _ranked(numbers, BORDER, "strict", mix)))
+    heads = ["AUROC", "Average precision", *([f"Average precision at the mix {mix}"] if mix else [])]
+    return grid(
+        "table-ranking",
+        "AUROC: how often a cell of the category gets a higher probability of it than another "
+        "cell; 1 is always, 0.5 is chance. Average precision: the mean precision over all "
+        "thresholds, which depends on the mix. 95 % intervals below"
+        + ("; none is made at a stated mix." if mix else "."),
+        ("Category", *heads),
+        [("", [*rows, *means] if categories else [])],
+    )
+
+
+def operating_points(numbers: Numbers) -> Grid | None:
+    """List the threshold of each category at the stated sensitivity, and what it gives."""
+    rows = []
+    for category, view in categories_in(numbers, "operating_threshold"):
+        name = Name("operating_threshold", view, category)
+        pair = ("operating_sensitivity", "operating_specificity")
+        cells = (
+            estimate(ask(numbers, name), grids.threshold),
+            *(shown(metric, ask(numbers, name._replace(metric=metric))) for metric in pair),
+        )
+        missing = ask(numbers, name._replace(metric=pair[0])) is None
+        cells = (cells[0], Shown(""), Shown("")) if missing else cells
+        rows.append(Row(wording.sentence_case(category), cells, _aside(view)))
+    return grid(
+        "table-operating",
+        "Calling a category wherever its probability reaches a threshold: the largest threshold "
+        f"that calls {_goal(numbers)} of the category’s cells, and what it gives at that. In "
+        "percent, with 95 % intervals below, the threshold held fixed.",
+        ("Category", "Threshold", "Sensitivity", "Specificity"),
+        [("", rows)],
+    )
+
+
+def losses(numbers: Numbers) -> Grid | None:
+    """List the losses of the probabilities beside those of a constant forecast."""
+    rows = [
+        Row(
+            label,
+            (
+                shown(metric, ask(numbers, Name(metric, view))),
+                shown(metric, ask(numbers, Name(f"{metric}_constant", view))),
+            ),
+            _aside(view),
+        )
+        for metric, label in _LOSSES.items()
+        for view in views_in(numbers)
+        if ask(numbers, Name(metric, view))
+    ]
+    return grid(
+        "table-losses",
+        "Losses of the probabilities; less is better. Brier score: mean squared distance from the "
+        "truth, from 0 to 2. Log loss: mean of −log of the probability given to the truth. Beside "
+        "them, what one gets without looking at a cell, by always forecasting the shares of these "
+        "test cells. 95 % intervals below.",
+        ("Loss", "This model", "Constant forecast"),
+        [("", rows)],
+    )
+
+
+def sureness(numbers: Numbers) -> Grid | None:
+    """List calibration error beside what chance gives, and the risk over coverage."""
+    metrics = ("calibration_error", "calibration_error_by_chance", "area_under_risk")
+    rows = [
+        Row(
+            VIEW_HEADS[view] if len(views_in(numbers)) > 1 else "All calls",
+            tuple(shown(metric, ask(numbers, Name(metric, view))) for metric in metrics),
+        )
+        for view in views_in(numbers)
+        if ask(numbers, Name("calibration_error", view))
+    ]
+    return grid(
+        "table-sureness",
+        "Calibration error: how far the stated probability of the call is from the share that is "
+        "right, mean over bins of equal numbers of cells; beside it what a perfectly calibrated "
+        "model would show by chance alone. Mean error over coverage: the mean error rate when the "
+        "least sure cells are left out, over all shares kept. In percent.",
+        ("Calls", "Calibration error", "The same by chance", "Mean error over coverage"),
+        [("", rows)],
+    )
+
+
+def biases(numbers: Numbers) -> Grid | None:
+    """List by how much the mean probability of each category misses its share."""
+    rows = [
+        Row(
+            wording.sentence_case(category),
+            (estimate(ask(numbers, Name("calibration_bias", view, category)), wording.signed),),
+            _aside(view),
+        )
+        for category, view in categories_in(numbers, "calibration_bias")
+    ]
+    return grid(
+        "table-bias",
+        "Mean probability of each category less its share of these cells, in percentage points, "
+        "with 95 % intervals below: above 0 the model expects too many, below 0 too few.",
+        ("Category", "Expected too many"),
+        [("", rows)],
+    )
+
+
+def agreements(numbers: Numbers) -> Grid | None:
+    """List how far differential counts by the model and by the reference agree."""
+    metrics = ("bias", "limit_low", "limit_high", "deming_slope", "deming_intercept")
+    rows = [
+        Row(
+            wording.sentence_case(category),
+            tuple(_agreement(numbers, metric, category, view) for metric in metrics),
+            _aside(view),
+        )
+        for category, view in categories_in(numbers, "bias")
+    ]
+    return grid(
+        "table-agreement",
+        "Share of each category in a case’s differential count, model less reference, in "
+        "percentage points, with 95 % intervals below. Bias: the mean difference. Limits of "
+        "agreement: 95 % of cases differ by no more than from the lower to the upper (Bland and "
+        "Altman). Slope and intercept of the Deming regression: 1 and 0 if the two agree.",
+        ("Category", "Bias", "Lower limit", "Upper limit", "Slope", "Intercept"),
+        [("", rows)],
+    )
+
+
+def case_counts(page: EvaluationPage) -> Grid | None:
+    """List the differential count of each case with its counting limits, and the reference's."""
+    table = page.differential
+    columns = _counted_categories(table)
+    by_place = {
+        (row["case"], row["view"], row["category"]): row for row in table.iter_rows(named=True)
+    }
+    rows = []
+    for case in table["case"].unique().sort():
+        own = [by_place[key] for key in sorted(by_place) if key[0] == case]
+        cells = (wording.count(own[0]["n_cells"]), wording.count(own[0]["n_reference_cells"]))
+        counted = [by_place.get((case, view, category)) for category, view in columns]
+        rows.append(Row(case, (*map(grids.plain, cells), *map(_counted, counted))))
+    heads = [wording.sentence_case(category) for category, _ in columns]
+    return grid(
+        "table-counts",
+        "Differential count of each case by the model in percent, with exact 95 % counting limits "
+        "below, then the reference’s count.",
+        ("Case", "Cells", "Reference cells", *heads),
+        [("", rows)],
+    )
+
+
+def readers(numbers: Numbers) -> Grid | None:
+    """List how far readers agree with each other, and the model with each of them."""
+    views = views_in(numbers)
+    by_who: dict[str, dict[str, Number]] = {}
+    for metric in ("fleiss_kappa", "reader_kappa"):
+        for view in views:
+            for number in numbers.get(Name(metric, view), ()):
+                by_who.setdefault(_who(number.method), {})[view] = number
+    rows = [
+        Row(
+            wording.sentence_case(who),
+            (
+                grids.plain(wording.count(next(iter(found.values())).n_cells)),
+                *(estimate(found.get(view), grids.coefficient) for view in views),
+            ),
+        )
+        for who, found in sorted(by_who.items())
+    ]
+    heads = [VIEW_HEADS[view] for view in views] if len(views) > 1 else ["Kappa"]
+    return grid(
+        "table-readers",
+        "Agreement beyond chance, with 95 % intervals below: 1 is always, 0 is what chance gives.",
+        ("Kappa", "Cells", *heads),
+        [("", rows)],
+    )
+
+
+def _support(numbers: Numbers, category: str, view: str) -> Shown:
+    found = ask(numbers, Name("support", view, category))
+    return Shown(wording.count(found.value if found else None))
+
+
+def _of_category(numbers: Numbers, metric: str, category: str, view: str) -> Shown:
+    number = ask(numbers, Name(metric, view, category))
+    support = ask(numbers, Name("support", view, category))
+    n_cells = support.value if support else None
+    if metric == "specificity" and number and number.n_cells and n_cells is not None:
+        n_cells = number.n_cells - n_cells
+    return grids.with_reached(shown(metric, number), metric, number, n_cells)
+
+
+def _overall(numbers: Numbers, metric: str, view: str) -> Shown:
+    number = ask(numbers, Name(metric, view))
+    cell = grids.with_reached(
+        shown(metric, number), metric, number, number.n_cells if number else None
+    )
+    assumed = ask(numbers, Name(metric, view, kind="as if"))
+    return grids.with_assumed(cell, assumed, grids.writer(metric))
+
+
+def _ways(numbers: Numbers, mix: str | None) -> list[Name]:
+    """List by which ways a score is had: at the test's mix, at the stated one, re-priored."""
+    ways: list[tuple[str | None, Kind]] = [(None, "own")]
+    if mix is not None:
+        ways.append((mix, "own"))
+    if any(name.kind == "repriored" for name in numbers):
+        ways.append((mix, "repriored"))
+    return [Name("", prevalence=prevalence, kind=kind) for prevalence, kind in ways]
+
+
+def _at_mix(numbers: Numbers, metric: str, ways: Sequence[Name]) -> list[Row]:
+    rows = []
+    for category, view in categories_in(numbers, metric):
+        first = _of_category(numbers, metric, category, view)
+        named = [way._replace(metric=metric, category=category, view=view) for way in ways[1:]]
+        others = (shown(metric, ask(numbers, name)) for name in named)
+        rows.append(Row(wording.sentence_case(category), (first, *others), _aside(view)))
+    return rows
+
+
+def _overall_at_mix(numbers: Numbers, ways: Sequence[Name]) -> list[Row]:
+    return [
+        Row(
+            label,
+            tuple(
+                shown(metric, ask(numbers, way._replace(metric=metric, view=view))) for way in ways
+            ),
+            _aside(view),
+        )
+        for metric, label in OVERALL.items()
+        for view in views_in(numbers)
+        if metric != "balanced_accuracy"
+    ]
+
+
+def _ranked(
+    numbers: Numbers, category: str | None, view: str, mix: str | None
+) -> tuple[Shown, ...]:
+    auroc = shown("auroc", ask(numbers, Name("auroc", view, category)))
+    if category in {None, BORDER}:
+        return (auroc, *[Shown("")] * (2 if mix else 1))
+    name = Name("average_precision", view, category)
+    precise = [name, *([name._replace(prevalence=mix)] if mix else [])]
+    return (auroc, *(shown(one.metric, ask(numbers, one)) for one in precise))
+
+
+def _goal(numbers: Numbers) -> str:
+    """Read the stated sensitivity off the method of the thresholds."""
+    methods = {
+        one.method
+        for name, several in numbers.items()
+        if name.metric == "operating_threshold"
+        for one in several
+    }
+    found = sorted({share for text in methods for share in re.findall(r"calls ([\d.]+) of", text)})
+    return " or ".join(f"{wording.margin_points(float(share))} %" for share in found) or "so many"
+
+
+def _agreement(numbers: Numbers, metric: str, category: str, view: str) -> Shown:
+    write = grids.coefficient if metric == "deming_slope" else wording.signed
+    return estimate(ask(numbers, Name(metric, view, category)), write)
+
+
+def _counted_categories(table: pl.DataFrame) -> list[tuple[str, str]]:
+    found = {
+        view: in_order(table.filter(pl.col("view") == view)["category"].to_list())
+        for view in ("strict", "merged")
+    }
+    rows = [(name, "strict") for name in found["strict"]]
+    return rows + [(name, "merged") for name in found["merged"] if name not in found["strict"]]
+
+
+def _counted(row: dict[str, object] | None) -> Shown:
+    if row is None:
+        return Shown("not counted")
+    share, low, high, other = (row[name] for name in ("share", "low", "high", "reference_share"))
+    texts = [wording.percent(value) for value in (share, low, high, other)]  # type: ignore[arg-type]
+    return Shown(texts[0], f"{texts[1]} to {texts[2]}", further=(f"reference {texts[3]}",))
+
+
+def _who(method: str) -> str:
+    found = _WHO.match(method)
+    return (found[1] if found else method).replace("'", "’")
+
+
+def _aside(view: str) -> str:
+    return "merged" if view == "merged" else ""

@@ -1,0 +1,216 @@
+"""What is said on the pages of an evaluation and of a comparison: scope, checks, methods, limits."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import polars as pl
+
+from leukoscope.evaluation.results import ASSUMED_CELLS_PER_CASE
+from leukoscope.records.categories import merged
+from leukoscope.reporting import wording
+from leukoscope.reporting.evaluated import (
+    EvaluationPage,
+    Name,
+    Number,
+    Numbers,
+    categories_in,
+    mix_in,
+    scored_cells,
+    views_in,
+)
+from leukoscope.stats.intervals import ASSUMED_ICC
+
+CHECKS = {
+    "collapse": ("Calls of one category", "Nearly all calls are one category"),
+    "chance": ("Better than chance", "Calls and labels do not seem to belong together"),
+    "relabelling": ("Names of categories", "Names of categories seem to be exchanged"),
+    "constant": ("What needs no skill", "Scoring reads the labels wrongly"),
+    "argmax": ("Calls and probabilities", "Calls are not the most probable categories"),
+    "ties": ("Ties", "Probabilities rank little or nothing"),
+    "one case": ("Number of cases", "All cells are of one case"),
+}
+"""What each check is called where it found nothing, and where it did."""
+
+RESEARCH_ONLY = (
+    "For research use. This is not a medical device, and no finding here is a diagnosis."
+)
+_MOST_NAMED = 4
+
+
+class Finding(NamedTuple):
+    """Show what one check showed; *whose* names the model where there are several."""
+
+    title: str
+    detail: str
+    whose: str = ""
+
+
+class Findings(NamedTuple):
+    """Hold what was checked, by what it means; *summary* says it in a sentence."""
+
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    usual: tuple[Finding, ...]
+    summary: str
+
+
+def findings(guards: pl.DataFrame) -> Findings:
+    """Sort what was checked by what it means for the scores."""
+    by_severity: dict[str, list[Finding]] = {"error": [], "warning": [], "info": []}
+    for row in guards.iter_rows(named=True):
+        titles = CHECKS.get(row["check"], (wording.sentence_case(wording.name_of(row["check"])),))
+        title = titles[0] if row["severity"] == "info" else titles[-1]
+        whose = wording.name_of(row["arm"]) if row["arm"] else ""
+        by_severity[row["severity"]].append(Finding(title, row["detail"], whose))
+    errors, warnings, usual = map(tuple, by_severity.values())
+    return Findings(errors, warnings, usual, _summary(len(errors), len(warnings), len(usual)))
+
+
+def scored_sentence(numbers: Numbers) -> str:
+    """Say what was scored: cells, cases or families, categories."""
+    number = scored_cells(numbers)
+    cells = wording.counted(number.n_cells or 0, "cell", "cells")
+    n = sum(view == "strict" for _, view in categories_in(numbers, "recall"))
+    categories = "category" if n == 1 else "categories"
+    return f"{cells} of {groups_of(number)} were scored, in {wording.in_words(n)} {categories}."
+
+
+def groups_of(number: Number) -> str:
+    """Write how many cases or families a number rests on."""
+    unit = number.unit or ""
+    n = number.n_cases if unit == "case" else number.n_families
+    one, many = wording.UNITS[unit]
+    return f"an unknown number of {many}" if n is None else wording.counted(n, one, many)
+
+
+def estimand(number: Number) -> str:
+    """Say whom scores and intervals speak of."""
+    if number.unit == "case":
+        return (
+            "Each score is that of all cells pooled, so that a case with more cells weighs more. "
+            "Intervals take cases as independent: they speak of other cases like these, and 95 of "
+            "100 such intervals are to hold the truth."
+        )
+    return (
+        "The persons behind the cells are not known, so that intervals take families of images as "
+        "independent and speak of other cells of this collection only, not of other people. Lines "
+        f"marked “as if persons” give the width an interval would have with {ASSUMED_CELLS_PER_CASE} "
+        f"cells a person, alike at an intraclass correlation of {ASSUMED_ICC:g}."
+    )
+
+
+def key_facts(page: EvaluationPage, numbers: Numbers) -> list[tuple[str, str]]:
+    """List what a reader weighs the scores by."""
+    number = scored_cells(numbers)
+    facts = [
+        ("Test cells", wording.count(number.n_cells)),
+        ("Families of images", wording.count(number.n_families)),
+        ("Cases", "unknown" if number.n_cases is None else wording.count(number.n_cases)),
+        ("Probabilities", "given" if not page.points.is_empty() else "none, calls alone"),
+    ]
+    mix = mix_in(numbers)
+    return [*facts, ("Stated mix", mix)] if mix else facts
+
+
+def on_neutrophils(numbers: Numbers) -> list[str]:
+    """Say what the border between band and segmented cells does to the scores."""
+    names = {name for name, _ in categories_in(numbers, "recall")}
+    if len(views_in(numbers)) > 1:
+        tail = ", so the merged view stands beside the strict one."
+    elif {"band", "segmented"} <= names:
+        tail = "."
+    else:
+        return []
+    return [
+        "ICSH counts band neutrophils as segmented ones. The border between them is a matter of "
+        f"judgement{tail}"
+    ]
+
+
+def why_not_merged(numbers: Numbers) -> str:
+    """Say in a sentence why there is no merged view; empty where there is one."""
+    if "merged" in views_in(numbers):
+        return ""
+    strict = [name for name, _ in categories_in(numbers, "recall")]
+    if set(merged(strict)) == set(strict):
+        why = "no category here is a band or a segmented neutrophil, so merging changes nothing"
+    else:
+        why = "a single category would be left, with nothing to tell it from"
+    return f"Scores with neutrophils merged are left out: {why}."
+
+
+def limits(page: EvaluationPage, numbers: Numbers) -> list[str]:
+    """List what these numbers cannot say, a sentence or two each."""
+    told = [
+        estimand(scored_cells(numbers)),
+        "The scores are of this one trained model; another training of it would score differently.",
+        (
+            "Precision, F, accuracy, macro-F, MCC and kappa depend on how frequent each category "
+            "is among the test cells, which need not be its share in blood."
+        ),
+    ]
+    if not page.points.is_empty():
+        told.append(
+            "Thresholds and calibration were found on these very cells: choose a threshold on "
+            "other cells, and expect a little less on new ones."
+        )
+    if not page.differential.is_empty():
+        told.append(COUNTING)
+    return [
+        *told,
+        *on_neutrophils(numbers),
+        "Each interval stands for itself; among many, some miss the truth.",
+        RESEARCH_ONLY,
+    ]
+
+
+COUNTING = (
+    "Counting limits cover the chance of which cells were counted, not misclassification: a model "
+    "that calls cells wrongly is wrong within them, too."
+)
+
+
+def methods(numbers: Numbers) -> list[tuple[str, str]]:
+    """Name each method of an interval and what it was used for."""
+    used: dict[str, dict[str, None]] = {}
+    for name in sorted(numbers, key=repr):
+        for number in numbers[name]:
+            if number.bounds is not None and name.kind != "replica":
+                short = wording.method_in_short(number.method)
+                used.setdefault(short, {})[_of(name)] = None
+    return [(method, _listed(list(names))) for method, names in sorted(used.items())]
+
+
+def _of(name: Name) -> str:
+    metric = _NAMES.get(name.metric, wording.name_of(name.metric))
+    return f"{metric} of {name.category}" if name.category else metric
+
+
+_NAMES = {
+    "recall": "sensitivity",
+    "macro_f": "macro-F",
+    "f": "F",
+    "mcc": "MCC",
+    "auroc": "AUROC",
+    "brier": "Brier score",
+}
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Name what a method was used for, or how many of them where they are many."""
+    known = list(names)
+    if len(known) <= _MOST_NAMED:
+        return ", ".join(known)
+    kinds = dict.fromkeys(name.split(" of ")[0] for name in known)
+    return ", ".join(kinds)
+
+
+def _summary(n_errors: int, n_warnings: int, n_usual: int) -> str:
+    checks = wording.counted(n_errors + n_warnings + n_usual, "check", "checks")
+    if n_errors:
+        many = "one finding that makes" if n_errors == 1 else f"{n_errors} findings that make"
+        return f"Do not believe the scores yet: {checks} gave {many} them meaningless."
+    if n_warnings:
+        many = "one finding" if n_warnings == 1 else f"{n_warnings} findings"
+        return f"{checks} gave {many} to keep in mind."
+    return f"{checks}: nothing odd was found."
