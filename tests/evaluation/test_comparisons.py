@@ -8,7 +8,7 @@ from tests.evaluation.drawn import predictions
 
 from leukoscope.evaluation.comparisons import PARTS, study_table
 from leukoscope.foundation.errors import DataError
-from leukoscope.stats.paired import holm
+from leukoscope.stats.verdicts import holm
 from leukoscope.stats.scores import SCALAR_METRICS as SCALARS
 
 

@@ -11,7 +11,14 @@ from tests.evaluation.drawn import predictions, shaped
 from tests.records.tabling import manifest_of
 from tests.reference import guards_reference as reference
 
-from leukoscope.evaluation.labels import missing_cells, reader_rows, with_readers, with_truth
+from leukoscope.evaluation.labels import (
+    labelled_from,
+    missing_cells,
+    reader_rows,
+    split_for,
+    with_readers,
+    with_truth,
+)
 from leukoscope.evaluation.predictions import prepare
 from leukoscope.evaluation.results import to_table
 from leukoscope.foundation import progress
@@ -191,15 +198,34 @@ def test_a_split_that_is_not_there_is_told(place):
         with_truth(calls_of(["a"]), dataset_of(place(), sides=None), "splits")
 
 
-def test_that_no_split_was_named_is_noted(place):
-    """Where there is one to name, and only there."""
+def test_the_first_split_is_taken_unless_the_model_vouches_for_its_cells(place):
+    """A named one goes first; of cells that the model says are new to it none is asked for."""
+    known, table = dataset_of(place()), calls_of(["a"])
+    assert split_for(table, known, None) == "splits"
+    assert split_for(table, known, "other") == "other"
+    assert split_for(table.with_columns(role=pl.lit("new")), known, None) is None
+    assert split_for(table, dataset_of(place(), sides=None), None) is None
+    with pytest.raises(DataError, match="training"):
+        labelled_from(calls_of(["c"]), known, None)
+
+
+def test_that_a_split_of_another_name_is_not_looked_at_is_noted(place):
+    """The first has another name: which one, a person must say."""
+    known = dataset_of(place())
+    (known.folder / "splits.parquet").rename(known.folder / "splits-study.parquet")
     said = []
     with progress.noting(said.append):
-        with_truth(calls_of(["a"]), dataset_of(place(), sides=None), None)
-        assert said == []
-        with_truth(calls_of(["c"]), dataset_of(place()), None)
+        labelled_from(calls_of(["c"]), known, None)
     assert len(said) == 1
     assert "not checked" in said[0]
+
+
+def test_test_cells_without_a_prediction_are_noted(place):
+    """A score of half a test is said to be one."""
+    said = []
+    with progress.noting(said.append):
+        labelled_from(calls_of(["a"]), dataset_of(place()), None)
+    assert [one.split()[0] for one in said] == ["1"]
 
 
 def test_missing_cells_are_counted(place):

@@ -9,7 +9,7 @@ from rich.table import Table
 from leukoscope.evaluation.evaluation import Evaluation
 from leukoscope.evaluation.fixed_models import REPLICA, Comparison
 from leukoscope.evaluation.results import AS_IF_CASES
-from leukoscope.stats.paired import verdict
+from leukoscope.stats.verdicts import planned_verdict
 
 UNITS = ("case", "family")
 _ORDER = ("accuracy", "balanced_accuracy", "macro_f", "mcc", "kappa")
@@ -27,6 +27,9 @@ _SPOKEN = {
     "kappa": "Cohen's kappa",
     "auroc": "AUROC, mean of one against the rest",
     "brier": "Brier score",
+    "brier_constant": "Brier score of a constant forecast",
+    "log_loss_constant": "log loss of a constant forecast",
+    "area_under_risk": "area under the risk curve",
 }
 Shown = Table | str
 
@@ -100,9 +103,11 @@ def _differences(part: pl.DataFrame, found: Comparison, title: str) -> Table:
 def _answer(row: dict[str, Any], found: Comparison) -> str:
     """Say in one of four words what the planned difference shows; nothing of all others."""
     planned = row["metric"] == found.metric and row["view"] == "strict"
-    if not planned or row["low"] is None or row["high"] is None:
+    if not planned or row["high"] is None or row["unit"] not in UNITS:
         return ""
-    word = verdict(row["low"], row["high"], found.margin)
+    n_comparisons = found.results["arm"].n_unique() - 1
+    bounds = (row["low"], row["high"])
+    word = planned_verdict(bounds, found.margin, row["p_adjusted"], n_comparisons)
     spoken = {"helps": "better", "harms": "worse"}.get(word, word)
     return f"{spoken.upper()}: {row['method']}".replace("LARGER THAN M", "LARGER THAN THE MARGIN")
 
@@ -155,7 +160,7 @@ def _by_category(part: pl.DataFrame, title: str) -> Table:
     for category in dict.fromkeys(name for name, metric in cells if metric == "support"):
         scores = [cells[category, metric] for metric in _EACH]
         support = int(cells[category, "support"]["value"])
-        texts = [f"{_share(row['value'])} ({_range(row)})" for row in scores]
+        texts = [_short(row) for row in scores]
         table.add_row(category, str(support), *texts)
     return table
 
@@ -180,6 +185,14 @@ def _footnote(results: pl.DataFrame) -> str:
         f"{n}, no case known: intervals speak of other cells of this collection only; those marked "
         f"'{_ASSUMED}' of other persons, {AS_IF_CASES}."
     )
+
+
+def _short(row: dict[str, Any]) -> str:
+    """Write value and interval so that four of them stand in a line."""
+    if row["low"] is None:
+        return _share(row["value"])
+    bounds = " to ".join(f"{row[bound]:.3f}".removeprefix("0") for bound in ("low", "high"))
+    return f"{_share(row['value'])} ({bounds})"
 
 
 def _spoken(metric: str) -> str:

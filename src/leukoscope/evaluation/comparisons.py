@@ -10,10 +10,11 @@ from leukoscope.evaluation.predictions import Scored, prepare_together, views_of
 from leukoscope.evaluation.results import facts_of, score_rows, to_table
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
-from leukoscope.stats.paired import TwoWay, holm, paired_by_category, paired_difference
+from leukoscope.stats.paired import TwoWay, paired_by_category, paired_difference
 from leukoscope.stats.pigeonhole import pigeonhole_differences
 from leukoscope.stats.replicated import replicated_intervals
 from leukoscope.stats.scores import CATEGORY_METRICS, SCALAR_METRICS, scores
+from leukoscope.stats.verdicts import holm
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 PARTS = ("groups", "replicates", "interaction")

@@ -35,9 +35,10 @@ def differential_table(
         A predictions table of one run. Labels are needed unless a reference is given.
     reference : polars.DataFrame, optional
         A count made apart from these cells, in the shape of
-        :data:`leukoscope.records.tables.REFERENCE`, with the cases of the predictions and no others. By default the true labels of the same
-        cells. Finer categories are read as the model's. One that counts neutrophils
-        without telling bands, as ICSH advises, is compared in the merged view alone.
+        :data:`leukoscope.records.tables.REFERENCE`, with the cases of the predictions and no
+        others. By default the true labels of the same cells. Finer categories are read as the
+        model's. One that counts neutrophils without telling bands, as ICSH advises, is compared
+        in the merged view alone.
 
     Returns
     -------

@@ -34,9 +34,9 @@ from leukoscope.stats import forecasts as losses
 from leukoscope.stats.blocks import blocks
 from leukoscope.stats.fixed import CONDITIONAL, FixedDifference
 from leukoscope.stats.intervals import grouped_intervals
-from leukoscope.stats.paired import holm
 from leukoscope.stats.scores import AGREEMENT_METRICS, CATEGORY_METRICS, SCALAR_METRICS, scores
 from leukoscope.stats.sign_flip import sign_flip
+from leukoscope.stats.verdicts import holm
 
 COMPARED = (*SCALAR_METRICS, *AGREEMENT_METRICS)
 """The metrics of calls that two models are compared in."""

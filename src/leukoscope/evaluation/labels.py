@@ -11,12 +11,14 @@ from leukoscope.evaluation.predictions import views_of
 from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import categories, tables
-from leukoscope.records.dataset import Dataset, read_split
+from leukoscope.records.dataset import Dataset, read_split, splits_path
 from leukoscope.records.groups import groups_of, unit_of
 from leukoscope.stats.intervals import Interval
 from leukoscope.stats.readers import cohen_kappa_interval, fleiss_kappa_interval, majority
 
 Codes = npt.NDArray[np.int64]
+FIRST_SPLIT = "splits"
+"""The name of the split that a dataset gets unless another is given."""
 LEARNED = ("train", "validation")
 """Splits whose cells a model was trained or chosen on."""
 
@@ -39,7 +41,7 @@ def with_truth(
         The dataset whose cells they are.
     split : str or None
         The split that says which of its cells are for the test; with None no cell is
-        taken for one of training, and where the dataset has splits a note says so.
+        taken for one of training. See :func:`split_for`.
     repeat, fold : int
         Which of the split's divisions.
 
@@ -70,14 +72,40 @@ def with_truth(
     _refuse_contradictions(known)
     if split is not None:
         _refuse_learned(table, dataset, split, read_split(dataset, split, repeat, fold))
-    elif next(dataset.folder.glob("splits*.parquet"), None) is not None:
+    facts = dataset.manifest.select("cell_id", "category", "case", "family")
+    bare = table.drop("category", "case", "family")
+    return tables.check(bare.join(facts, on="cell_id", how="left"), tables.PREDICTIONS)
+
+
+def split_for(predictions: pl.DataFrame, dataset: Dataset, named: str | None) -> str | None:
+    """Choose the split by which cells of the training are found among the predictions.
+
+    Parameters
+    ----------
+    predictions : polars.DataFrame
+        A predictions table.
+    dataset : Dataset
+        The dataset whose cells they are.
+    named : str or None
+        The split a person named.
+
+    Returns
+    -------
+    str or None
+        The one named; else the dataset's first. None where it has none of that name,
+        which a note says if there are others, and where the model itself says of every
+        cell that it is new to it.
+    """
+    if named is not None or (predictions["role"] == "new").fill_null(value=False).all():
+        return named
+    if splits_path(dataset.folder, FIRST_SPLIT).is_file():
+        return FIRST_SPLIT
+    if next(dataset.folder.glob("splits-*.parquet"), None) is not None:
         progress.note(
             f"{dataset.folder} has splits and none was named: whether cells of a training stand "
             "among the predictions was not checked."
         )
-    facts = dataset.manifest.select("cell_id", "category", "case", "family")
-    bare = table.drop("category", "case", "family")
-    return tables.check(bare.join(facts, on="cell_id", how="left"), tables.PREDICTIONS)
+    return None
 
 
 def missing_cells(
@@ -96,6 +124,22 @@ def missing_cells(
     if split is not None:
         cells = read_split(dataset, split, repeat, fold).filter(pl.col("split") == "test")
     return cells.join(predictions.select("cell_id"), on="cell_id", how="anti").height
+
+
+def labelled_from(predictions: pl.DataFrame, dataset: Dataset, named: str | None) -> pl.DataFrame:
+    """Label predictions as :func:`with_truth` does, and note test cells that none is of.
+
+    The split is :func:`split_for`'s; a whole dataset may be predicted in part, its test may not.
+    """
+    split = split_for(predictions, dataset, named)
+    table = with_truth(predictions, dataset, split)
+    lacking = missing_cells(table, dataset, split) if split is not None else 0
+    if lacking:
+        progress.note(
+            f"{lacking} cells of the test of {dataset.folder} have no prediction: the scores are "
+            "of the others."
+        )
+    return table
 
 
 def with_readers(predictions: pl.DataFrame, readers: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -125,9 +125,7 @@ def _repriored(
     return shares
 
 
-def _average_precision(
-    seen: Forecasts, weights: npt.NDArray[np.float64], facts: Row
-) -> list[Row]:
+def _average_precision(seen: Forecasts, weights: npt.NDArray[np.float64], facts: Row) -> list[Row]:
     how = "cells reweighted to the stated mix; no interval is made at it"
     return [
         facts

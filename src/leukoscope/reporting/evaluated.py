@@ -190,7 +190,9 @@ def views_in(numbers: Numbers) -> tuple[str, ...]:
 def categories_in(numbers: Numbers, metric: str) -> tuple[tuple[str, str], ...]:
     """List category and view of a metric: all strict ones, then those only merging makes."""
     by_view = {
-        view: in_order([name.category for name in numbers if _is_of(name, metric, view)])
+        view: in_order(
+            [name.category for name in numbers if name.category and _is_of(name, metric, view)]
+        )
         for view in VIEWS
     }
     strict, others = by_view["strict"], by_view["merged"]
@@ -240,13 +242,11 @@ def scored_cells(numbers: Numbers, arm: str | None = None) -> Number:
 
 def in_stable_order(page: Page) -> Page:
     """Sort the rows of every table by its key, so that their order has no say."""
-    return replace(
-        page,
-        **{
-            name: tables.check(table, _SHAPES[name]).sort(_SHAPES[name].key, nulls_last=False)
-            for name, table in _tables_of(page).items()
-        },
-    )
+    ordered: dict[str, Any] = {
+        name: tables.check(table, _SHAPES[name]).sort(_SHAPES[name].key, nulls_last=False)
+        for name, table in _tables_of(page).items()
+    }
+    return replace(page, **ordered)
 
 
 def _tables_of(page: EvaluationPage | ComparisonPage) -> dict[str, pl.DataFrame]:
@@ -272,8 +272,7 @@ def _refuse_open_names(what: str, table: pl.DataFrame) -> None:
 
 
 def _is_of(name: Name, metric: str, view: str) -> bool:
-    is_category = name.category not in {None, BORDER}
-    return is_category and (name.metric, name.view) == (metric, view)
+    return name.category != BORDER and (name.metric, name.view) == (metric, view)
 
 
 def _kind_of(number: Number) -> Kind:

@@ -7,7 +7,7 @@ import polars as pl
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
-from leukoscope.reporting.evaluated import ComparisonPage, EvaluationPage
+from leukoscope.reporting.evaluated import EvaluationPage
 from leukoscope.reporting.evaluated_json import evaluation_json
 from leukoscope.reporting.evaluation_page import evaluation_page
 from leukoscope.reporting.page_figures import Figures, evaluation_figures

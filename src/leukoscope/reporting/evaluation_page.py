@@ -20,7 +20,8 @@ from leukoscope.reporting.page_figures import Figures, evaluation_figures, inlin
 __all__ = ["EvaluationPage", "evaluation_page"]
 
 _TABLES: tuple[Callable[[Numbers], Grid | None], ...] = (
-    *(shown.sensitivities, shown.overall, shown.at_mixes, shown.rankings),
+    *(shown.sensitivities, shown.overall, shown.precisions),
+    *(shown.others_at_mixes, shown.rankings),
     *(shown.operating_points, shown.sureness, shown.biases, shown.losses),
     *(shown.agreements, shown.readers),
 )
@@ -77,4 +78,3 @@ def _tables(page: EvaluationPage, numbers: Numbers) -> dict[str, Grid | None]:
     found = {make.__name__: make(numbers) for make in _TABLES}
     counted = None if page.differential.is_empty() else shown.case_counts(page)
     return found | {"case_counts": counted}
-

@@ -1,7 +1,6 @@
 """The tables of an evaluation's page: which numbers stand in which."""
 
 import re
-from collections.abc import Sequence
 
 import polars as pl
 
@@ -85,23 +84,40 @@ def overall(numbers: Numbers) -> Grid | None:
     )
 
 
-def at_mixes(numbers: Numbers) -> Grid | None:
-    """List what depends on the mix of categories, at the test's and at the stated one."""
-    mix = mix_in(numbers)
-    ways = _ways(numbers, mix)
-    titles = {"precision": "Precision", "f": "F"} | ({"specificity": "Specificity"} if mix else {})
-    groups = [(title, _at_mix(numbers, metric, ways)) for metric, title in titles.items()]
-    if mix is not None:
-        groups.append(("All categories together", _overall_at_mix(numbers, ways)))
-    heads = ["At the mix of the test cells"]
-    heads += [f"At the mix {mix}, calls as they are"] if mix else []
-    heads += ["At that mix, calls made anew from re-priored probabilities"] if len(ways) > 2 else []
-    return grid(
-        "table-mix",
+def precisions(numbers: Numbers) -> Grid | None:
+    """List precision and F of each category; at the stated mix too, where there is one."""
+    explained = (
         "Precision: the share of a category’s calls that were right. F: the harmonic mean of "
         "precision and sensitivity. In percent, with 95 % intervals below."
-        + (" MCC and kappa are coefficients." if mix else ""),
-        ("Category", *heads),
+    )
+    titles = {"precision": "Precision", "f": "F"}
+    if mix_in(numbers) is not None:
+        groups = [(title, _at_mixes(numbers, metric)) for metric, title in titles.items()]
+        return grid("table-mix", explained, ("Category", *_mix_heads(numbers)), groups)
+    rows = [
+        Row(
+            wording.sentence_case(category),
+            tuple(_of_category(numbers, metric, category, view) for metric in titles),
+            _aside(view),
+        )
+        for category, view in categories_in(numbers, "precision")
+    ]
+    return grid("table-mix", explained, ("Category", *titles.values()), [("", rows)])
+
+
+def others_at_mixes(numbers: Numbers) -> Grid | None:
+    """List what else depends on the mix, at the test's and at the stated one."""
+    if mix_in(numbers) is None:
+        return None
+    groups = [
+        ("Specificity", _at_mixes(numbers, "specificity")),
+        ("All categories together", _overall_at_mixes(numbers)),
+    ]
+    return grid(
+        "table-mix-others",
+        "Specificity, and scores of all categories together, at both mixes: in percent, with 95 % "
+        "intervals below; MCC and kappa are coefficients.",
+        ("Score", *_mix_heads(numbers)),
         groups,
     )
 
@@ -122,7 +138,7 @@ def rankings(numbers: Numbers) -> Grid | None:
     border = ask(numbers, Name("auroc", category=BORDER))
     if border:
         rows.append(Row("Band against segmented", _ranked(numbers, BORDER, "strict", mix)))
-    heads = ["AUROC", "Average precision", *([f"Average precision at the mix {mix}"] if mix else [])]
+    heads = ["AUROC", "Average precision"] + ([f"The same at the mix {mix}"] if mix else [])
     return grid(
         "table-ranking",
         "AUROC: how often a cell of the category gets a higher probability of it than another "
@@ -319,32 +335,38 @@ def _overall(numbers: Numbers, metric: str, view: str) -> Shown:
     return grids.with_assumed(cell, assumed, grids.writer(metric))
 
 
-def _ways(numbers: Numbers, mix: str | None) -> list[Name]:
+def _ways(numbers: Numbers) -> list[Name]:
     """List by which ways a score is had: at the test's mix, at the stated one, re-priored."""
-    ways: list[tuple[str | None, Kind]] = [(None, "own")]
-    if mix is not None:
-        ways.append((mix, "own"))
+    mix = mix_in(numbers)
+    ways: list[tuple[str | None, Kind]] = [(None, "own"), (mix, "own")]
     if any(name.kind == "repriored" for name in numbers):
         ways.append((mix, "repriored"))
     return [Name("", prevalence=prevalence, kind=kind) for prevalence, kind in ways]
 
 
-def _at_mix(numbers: Numbers, metric: str, ways: Sequence[Name]) -> list[Row]:
+def _mix_heads(numbers: Numbers) -> list[str]:
+    mix = mix_in(numbers)
+    heads = ["Mix of the test cells", f"Mix {mix}, same calls", f"Mix {mix}, calls made anew"]
+    return heads[: len(_ways(numbers))]
+
+
+def _at_mixes(numbers: Numbers, metric: str) -> list[Row]:
     rows = []
     for category, view in categories_in(numbers, metric):
         first = _of_category(numbers, metric, category, view)
-        named = [way._replace(metric=metric, category=category, view=view) for way in ways[1:]]
-        others = (shown(metric, ask(numbers, name)) for name in named)
-        rows.append(Row(wording.sentence_case(category), (first, *others), _aside(view)))
+        like = Name(metric, view, category)
+        others = [_at(like, way) for way in _ways(numbers)[1:]]
+        cells = (first, *(shown(metric, ask(numbers, name)) for name in others))
+        rows.append(Row(wording.sentence_case(category), cells, _aside(view)))
     return rows
 
 
-def _overall_at_mix(numbers: Numbers, ways: Sequence[Name]) -> list[Row]:
+def _overall_at_mixes(numbers: Numbers) -> list[Row]:
     return [
         Row(
             label,
             tuple(
-                shown(metric, ask(numbers, way._replace(metric=metric, view=view))) for way in ways
+                shown(metric, ask(numbers, _at(Name(metric, view), way))) for way in _ways(numbers)
             ),
             _aside(view),
         )
@@ -352,6 +374,10 @@ def _overall_at_mix(numbers: Numbers, ways: Sequence[Name]) -> list[Row]:
         for view in views_in(numbers)
         if metric != "balanced_accuracy"
     ]
+
+
+def _at(name: Name, way: Name) -> Name:
+    return name._replace(prevalence=way.prevalence, kind=way.kind)
 
 
 def _ranked(

@@ -1,6 +1,6 @@
-"""What is said on the pages of an evaluation and of a comparison: scope, checks, methods, limits."""
+"""What is said on the pages of an evaluation and of a comparison: scope, checks, limits."""
 
-from collections.abc import Iterable
+import re
 from typing import NamedTuple
 
 import polars as pl
@@ -34,7 +34,6 @@ CHECKS = {
 RESEARCH_ONLY = (
     "For research use. This is not a medical device, and no finding here is a diagnosis."
 )
-_MOST_NAMED = 4
 
 
 class Finding(NamedTuple):
@@ -94,8 +93,9 @@ def estimand(number: Number) -> str:
     return (
         "The persons behind the cells are not known, so that intervals take families of images as "
         "independent and speak of other cells of this collection only, not of other people. Lines "
-        f"marked “as if persons” give the width an interval would have with {ASSUMED_CELLS_PER_CASE} "
-        f"cells a person, alike at an intraclass correlation of {ASSUMED_ICC:g}."
+        "marked “as if persons” give the width an interval would have with "
+        f"{ASSUMED_CELLS_PER_CASE} cells a person, alike at an intraclass correlation of "
+        f"{ASSUMED_ICC:g}."
     )
 
 
@@ -121,10 +121,8 @@ def on_neutrophils(numbers: Numbers) -> list[str]:
         tail = "."
     else:
         return []
-    return [
-        "ICSH counts band neutrophils as segmented ones. The border between them is a matter of "
-        f"judgement{tail}"
-    ]
+    icsh = "ICSH counts band neutrophils as segmented ones"
+    return [f"{icsh}. The border between them is a matter of judgement{tail}"]
 
 
 def why_not_merged(numbers: Numbers) -> str:
@@ -172,37 +170,41 @@ COUNTING = (
 
 def methods(numbers: Numbers) -> list[tuple[str, str]]:
     """Name each method of an interval and what it was used for."""
-    used: dict[str, dict[str, None]] = {}
-    for name in sorted(numbers, key=repr):
-        for number in numbers[name]:
+    used: dict[str, set[str]] = {}
+    for name, several in numbers.items():
+        for number in several:
             if number.bounds is not None and name.kind != "replica":
-                short = wording.method_in_short(number.method)
-                used.setdefault(short, {})[_of(name)] = None
-    return [(method, _listed(list(names))) for method, names in sorted(used.items())]
+                short = _NOT_METHOD.sub("", number.method.split(";")[0])
+                used.setdefault(wording.sentence_case(short), set()).add(_spoken(name))
+    return [(method, ", ".join(sorted(names))) for method, names in sorted(used.items())]
 
 
-def _of(name: Name) -> str:
-    metric = _NAMES.get(name.metric, wording.name_of(name.metric))
-    return f"{metric} of {name.category}" if name.category else metric
+def _spoken(name: Name) -> str:
+    metric = _SPOKEN.get(name.metric, wording.name_of(name.metric))
+    return metric + (" at the stated mix" if name.prevalence else "")
 
 
-_NAMES = {
+_NOT_METHOD = re.compile(r"^.*kappa of .*?, (?=jackknife|delete|exact)|, \d+ (groups|cases)\b")
+"""Whose kappa it is, and counts that differ from row to row: the tables keep them."""
+
+_SPOKEN = {
     "recall": "sensitivity",
     "macro_f": "macro-F",
     "f": "F",
     "mcc": "MCC",
     "auroc": "AUROC",
     "brier": "Brier score",
+    "calibration_bias": "expected too many",
+    "operating_sensitivity": "sensitivity at the threshold",
+    "operating_specificity": "specificity at the threshold",
+    "limit_low": "lower limit of agreement",
+    "limit_high": "upper limit of agreement",
+    "deming_slope": "Deming slope",
+    "deming_intercept": "Deming intercept",
+    "reader_kappa": "kappa of readers",
+    "fleiss_kappa": "Fleiss’ kappa",
+    "error_ratio": "ratio of errors",
 }
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Name what a method was used for, or how many of them where they are many."""
-    known = list(names)
-    if len(known) <= _MOST_NAMED:
-        return ", ".join(known)
-    kinds = dict.fromkeys(name.split(" of ")[0] for name in known)
-    return ", ".join(kinds)
 
 
 def _summary(n_errors: int, n_warnings: int, n_usual: int) -> str:

@@ -129,8 +129,10 @@ def with_reached(cell: Shown, metric: str, number: Number | None, n_cells: float
     if number is None or number.bounds is None or number.n_cases is None or not n_cells:
         return cell
     text = coverage_reached(metric, number.n_cases, n_cells) if number.unit == "case" else ""
-    parts = [part for part in (cell.note, f"{text}; 95 % is wanted" if text else "") if part]
-    return cell._replace(note="; ".join(parts))
+    if text:
+        of_others = "" if text.startswith("covered") else "were not simulated, those of "
+        text = f"such intervals {of_others}{text}; 95 % is wanted"
+    return cell._replace(note="; ".join(part for part in (cell.note, text) if part))
 
 
 def with_assumed(cell: Shown, assumed: Number | None, write: Write) -> Shown:
@@ -173,7 +175,7 @@ def _how(method: str) -> str:
     """Name the method that took the place of a degenerate one; the usual ones need no word."""
     if not method.startswith("exact") and "clipped" not in method:
         return ""
-    return wording.method_in_short(method.split("; ")[0])
+    return wording.method_in_short(method.split("; ", maxsplit=1)[0])
 
 
 def _marked_row(row: Row, marks: dict[str, str]) -> Row:

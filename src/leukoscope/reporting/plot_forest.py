@@ -18,6 +18,7 @@ from leukoscope.reporting.plot_metrics import (
     factor_of,
     name_of,
     score_text,
+    second_text,
 )
 from leukoscope.reporting.plot_results import drawn_differences, drawn_scores
 from leukoscope.reporting.plot_selection import categories_drawn, in_view
@@ -34,8 +35,6 @@ _MOST_COLUMNS = 4
 _BAND_ALPHA = 0.14
 _AXIS_IN = 0.45
 """Room below a block for the numbers on its axis, and for what follows."""
-
-_THIN = Key("thin: the same by another method, or as if its cells came from persons", MUTED, 1.0)
 
 
 class _Block(NamedTuple):
@@ -82,7 +81,7 @@ def forest_figure(
     table = drawn_scores(results, metrics, view, prevalence=prevalence, arm=arm)
     title = in_view("Scores with their intervals", view)
     title += f": {wording.name_of(arm)}" if arm else ""
-    title += f", at the mix of {wording.name_of(prevalence)}" if prevalence else ""
+    title += f", at the stated mix {wording.name_of(prevalence)}" if prevalence else ""
     scored = table.filter(pl.col("metric") != "support")
     if scored.is_empty():
         return layout.said(title, f"The table holds none of these scores in the {view} view.")
@@ -140,8 +139,7 @@ def _scores(table: pl.DataFrame, title: str) -> "Figure":
     names = categories_drawn(scored)
     blocks = _overall(scored.filter(pl.col("category").is_null()))
     columns = _by_category(scored.filter(pl.col("category").is_not_null()), names)
-    thin = any(one.others for block in (*blocks, *columns) for one in block.estimates)
-    keys = [_THIN] if thin else []
+    keys = _thin_key([*blocks, *columns], scored)
     key_in = layout.key_height(keys) if keys else 0.0
     below_in = LINE_IN + _TALL_ROW_IN * len(names) + 0.24 if columns else 0.0
     rows_in = sum(LINE_IN + _ROW_IN * len(block.labels) + _AXIS_IN for block in blocks)
@@ -221,8 +219,8 @@ def _draw_columns(
         for name, one, text in zip(block.labels, block.estimates, block.texts, strict=True):
             row = names.index(name)
             behind = {"facecolor": PAPER if row % 2 else SOFT, "edgecolor": "none", "pad": 0.8}
-            axes.text(low, row - 0.22, text, va="center_baseline", bbox=behind)
-            _draw_estimate(axes, one, row + 0.2)
+            axes.text(low, row - 0.24, text, va="center_baseline", bbox=behind)
+            _draw_estimate(axes, one, row + 0.14, apart=0.17)
 
 
 def _differences(table: pl.DataFrame, metric: str, margin: float | None, title: str) -> "Figure":
@@ -230,7 +228,7 @@ def _differences(table: pl.DataFrame, metric: str, margin: float | None, title: 
     arms = [wording.name_of(arm) for arm in table["arm"].unique()]
     baseline = wording.name_of(table["baseline"][0])
     against = f", {arms[0]} against {baseline}" if len(arms) == 1 else f" from {baseline}"
-    keys = [_THIN] if any(one.others for one in block.estimates) else []
+    keys = _thin_key([block], table)
     if margin is not None:
         keys.append(Key(f"margin: ±{_margin_text(margin, block)}", ACCENT, 8.0, alpha=_BAND_ALPHA))
     key_in = layout.key_height(keys) + 0.06 if keys else 0.0
@@ -309,14 +307,19 @@ def _frame(axes: "Axes", n_rows: int, bounds_range: tuple[float, float], *, most
         axes.axhspan(row - 0.5, row + 0.5, color=SOFT, linewidth=0, zorder=0.5)
 
 
-def _draw_estimate(axes: "Axes", one: Estimate, row: float) -> None:
+def _thin_key(blocks: Sequence[_Block], table: pl.DataFrame) -> list[Key]:
+    thin = any(one.others for block in blocks for one in block.estimates)
+    return [Key(second_text(table.to_dicts()), MUTED, 1.0)] if thin else []
+
+
+def _draw_estimate(axes: "Axes", one: Estimate, row: float, *, apart: float = 0.24) -> None:
     if one.value is None:
         return
     for number, (value, low, high) in enumerate(one.others):
-        below = row + 0.24 + 0.1 * number
+        below = row + apart * (1 + 0.4 * number)
         axes.plot([low, high], [below, below], color=MUTED, linewidth=1.0, clip_on=False)
         if abs(value - one.value) > 1e-9:
-            axes.plot([value], [below], color=MUTED, marker="o", markersize=3, mfc=PAPER)
+            axes.plot([value], [below], color=MUTED, marker="o", ms=3, mfc=PAPER, clip_on=False)
     if one.low is not None and one.high is not None:
         axes.plot([one.low, one.high], [row, row], color=ACCENT, linewidth=2.0, clip_on=False)
     axes.plot([one.value], [row], color=ACCENT, marker="o", markersize=5, clip_on=False)

@@ -99,6 +99,20 @@ def estimate(metric: str, rows: Sequence[dict[str, Any]]) -> Estimate:
     return Estimate(first["value"], first["low"], first["high"], drawn)  # type: ignore[arg-type]
 
 
+def second_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Say what the thin lines are of a figure that draws these rows of a results table."""
+    methods = [row["method"].lower() for row in rows]
+    kinds = {
+        "as if the cells came from persons": any(
+            (row["unit"] or "").startswith(_AS_IF) for row in rows
+        ),
+        "calls made anew for the mix": any(_REPRIORED in method for method in methods),
+        "by the pigeonhole bootstrap": any(method.startswith(PIGEONHOLE) for method in methods),
+    }
+    known = [text for text, is_there in kinds.items() if is_there]
+    return f"thin: {' or '.join(known) or 'by another method'}"
+
+
 def score_text(metric: str, one: Estimate) -> str:
     """Write a score and its interval: ``87.4 (82.1–91.0)``."""
     if one.value is None:

@@ -310,5 +310,5 @@ _THRESHOLD = _Kind(
     _one_answer,
     "no skill: one answer for all cells",
     0.8,
-    ("At a threshold of 0 every cell is called so; below the axis that is not shown.",),
+    ("At a threshold of 0 every cell is called so: there a line may leave its panel.",),
 )

@@ -7,7 +7,6 @@ from leukoscope.evaluation.results import ASSUMED_CELLS_PER_CASE
 from leukoscope.reporting import wording
 from leukoscope.reporting.contents import Score, Scores, StudyPage, arm_order
 from leukoscope.reporting.verdicts import (
-    LARGEST_P,
     assumed_bounds,
     assumed_verdict,
     comparisons,
@@ -17,7 +16,7 @@ from leukoscope.reporting.verdicts import (
     widening,
 )
 from leukoscope.stats.intervals import ASSUMED_ICC
-from leukoscope.stats.paired import Verdict
+from leukoscope.stats.verdicts import LARGEST_P, Verdict
 
 ORDER: tuple[Verdict, ...] = ("helps", "harms", "no difference larger than m", "undecided")
 """In which order a tally tells the verdicts."""

@@ -5,10 +5,7 @@ import math
 from leukoscope.evaluation.results import ASSUMED_CELLS_PER_CASE
 from leukoscope.reporting.contents import Key, Score, Scores, StudyPage
 from leukoscope.stats.intervals import ASSUMED_ICC, design_effect
-from leukoscope.stats.paired import Verdict, verdict
-
-LARGEST_P = 0.05
-"""Of several comparisons, one helps or harms only up to this p value, adjusted for their number."""
+from leukoscope.stats.verdicts import Verdict, outlasts_adjusting, verdict
 
 FEWEST_REPLICATES = 5
 """A study of fewer replicates is called exploratory."""
@@ -49,10 +46,10 @@ def interval_says(page: StudyPage, score: Score | None) -> Verdict:
 
 def is_lost_by_adjusting(page: StudyPage, score: Score | None, found: Verdict) -> bool:
     """Tell whether a help or harm does not outlast the adjusting for several comparisons."""
-    if score is None or found not in ("helps", "harms") or comparisons(page) < 2:
+    if score is None or found not in ("helps", "harms"):
         return False
     p_value = score.p_value if score.p_adjusted is None else score.p_adjusted
-    return p_value is None or p_value > LARGEST_P
+    return not outlasts_adjusting(p_value, comparisons(page))
 
 
 def comparisons(page: StudyPage) -> int:

@@ -1,12 +1,11 @@
-"""Paired comparisons of two arms over replicates and groups, and what to conclude from them."""
+"""Paired comparisons of two arms over replicates and groups."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leukoscope.foundation.errors import DataError, UsageError, unknown_name
+from leukoscope.foundation.errors import DataError, unknown_name
 from leukoscope.stats.binomial import tail_of
 from leukoscope.stats.jackknife import (
     cells_behind,
@@ -21,8 +20,6 @@ from leukoscope.stats.scores import (
     Margins,
     scores_of_margins,
 )
-
-Verdict = Literal["helps", "harms", "no difference larger than m", "undecided"]
 
 NO_VARIANCE = 1e-20
 """A variance below this is rounding: one cell in a million in one of a hundred replicates
@@ -179,73 +176,6 @@ def paired_by_category(
     return [
         _compared(differences[:, c], without[:, used[:, c], c], tail) for c in range(used.shape[1])
     ]
-
-
-def verdict(low: float, high: float, margin: float) -> Verdict:
-    """Conclude from an interval of a difference (the higher the better) and a margin.
-
-    Parameters
-    ----------
-    low, high : float
-        Confidence bounds of other minus baseline.
-    margin : float
-        m, the smallest difference that matters, named before the comparison; above 0.
-
-    Returns
-    -------
-    str
-        ``"no difference larger than m"`` if −m < low and high < m, even where the
-        interval excludes 0: a difference shown to be smaller than what was named to
-        matter is no help. Else ``"helps"`` if low > 0, ``"harms"`` if high < 0, and
-        ``"undecided"`` otherwise or where a bound is NaN.
-
-    Raises
-    ------
-    UsageError
-        If the margin is not above 0 or the bounds are the wrong way round.
-    """
-    if not 0 < margin < np.inf or low > high:
-        raise UsageError(
-            "A verdict needs a margin above 0 and low ≤ high; "
-            f"seen a margin of {margin} and the bounds {low} and {high}."
-        )
-    if np.isnan(low) or np.isnan(high):
-        return "undecided"
-    if -margin < low and high < margin:
-        return "no difference larger than m"
-    if low > 0:
-        return "helps"
-    return "harms" if high < 0 else "undecided"
-
-
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust p values for their number by Holm's step-down method (Holm 1979).
-
-    Parameters
-    ----------
-    p_values : (n,) float
-        In [0, 1]; NaN for a comparison that could not be tested.
-
-    Returns
-    -------
-    (n,) float64
-        Adjusted values in the order given. NaN stays NaN and does not count: what
-        was not tested cannot be rejected wrongly.
-
-    Raises
-    ------
-    DataError
-        If a p value lies outside [0, 1].
-    """
-    values = np.asarray(p_values, dtype=np.float64)
-    tested = np.flatnonzero(~np.isnan(values))
-    if values.ndim != 1 or (values[tested] < 0).any() or (values[tested] > 1).any():
-        raise DataError(f"p values lie between 0 and 1, in one row; seen {values.tolist()}.")
-    adjusted = np.full(values.shape, np.nan)
-    order = tested[np.argsort(values[tested], kind="stable")]
-    steps = values[order] * np.arange(order.size, 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
 
 
 def paired_margins(baseline: ArrayLike, other: ArrayLike) -> list[tuple[Margins, Margins]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leukoscope.evaluation.fixed_models import KEPT, Comparison, comparison_of
-from leukoscope.evaluation.labels import with_truth
+from leukoscope.evaluation.labels import labelled_from
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
 from leukoscope.records import tables
@@ -76,7 +76,7 @@ def compare(
     }
     if dataset is not None:
         known = read_dataset(dataset)
-        arms = {name: with_truth(table, known, split) for name, table in arms.items()}
+        arms = {name: labelled_from(table, known, split) for name, table in arms.items()}
     found = comparison_of(arms, next(iter(arms)), metric, margin)
     if out is not None:
         files.build_folder(out, lambda folder: _write(folder, found))

@@ -14,7 +14,7 @@ from leukoscope.evaluation.evaluation import (
     write_evaluation,
 )
 from leukoscope.evaluation.guards import refuse_other_supports
-from leukoscope.evaluation.labels import reader_rows, with_readers, with_truth
+from leukoscope.evaluation.labels import labelled_from, reader_rows, with_readers
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import UsageError
 from leukoscope.intake.thumbnails import thumbnails
@@ -99,7 +99,7 @@ def evaluate(
     known = read_dataset(dataset) if dataset is not None else None
     table = tables.read_table(predictions_of(source), tables.PREDICTIONS)
     if known is not None:
-        table = with_truth(table, known, split)
+        table = labelled_from(table, known, split)
     table, readings = _read_again(table, readers)
     if supports is not None:
         refuse_other_supports(table, read_counts(supports))
