@@ -1,8 +1,10 @@
 """Tables of invented numbers for figures: of 2, 6 and 13 categories, and what lies in a figure."""
 
+import functools
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,6 +16,17 @@ from tests.reporting.example import THIRTEEN
 from leukoscope.foundation.streams import stream
 from leukoscope.records import tables
 from leukoscope.records.categories import NOZAKA6
+from leukoscope.reporting import (
+    plot_agreement,
+    plot_calibration,
+    plot_confusion,
+    plot_errors,
+    plot_forest,
+    plot_learning,
+    plot_ranking,
+)
+from leukoscope.reporting.plot_results import drawn_differences, drawn_scores
+from leukoscope.reporting.plot_selection import drawn_points
 
 CATEGORIES = {2: ("healthy", "leukemic"), 6: NOZAKA6, 13: THIRTEEN}
 BORDER = "band against segmented"
@@ -300,3 +313,76 @@ def png(number: int, size_px: tuple[int, int] = (64, 64)) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def shuffled(table: pl.DataFrame) -> pl.DataFrame:
+    """Put the rows of a table into another order."""
+    return table.sample(fraction=1.0, shuffle=True, seed=7)
+
+
+class Example(NamedTuple):
+    """Hold a figure's function, the tables it is made of, and the table it draws."""
+
+    draw: Callable[..., Figure]
+    given: tuple[pl.DataFrame, ...]
+    drawn: pl.DataFrame
+
+    def figure(self) -> Figure:
+        """Draw the figure."""
+        return self.draw(*self.given)
+
+    def figure_of_shuffled(self) -> Figure:
+        """Draw the figure from the same rows in another order."""
+        return self.draw(*map(shuffled, self.given))
+
+
+@functools.cache
+def example_figure(name: str, names: tuple[str, ...]) -> Example:
+    """Make one of the figures from invented numbers of these categories."""
+    counts = differential(names)
+    compared = differences(names, ("rotated-online", "rotated-100"))
+    pictures, wrong = errors(names)
+    ranked = {
+        "roc": plot_ranking.roc_figure,
+        "precision_recall": plot_ranking.precision_recall_figure,
+        "threshold": plot_ranking.threshold_figure,
+        "reliability": plot_calibration.reliability_figure,
+        "coverage_risk": plot_calibration.coverage_risk_figure,
+    }
+    if name in ranked:
+        given = points(names)
+        return Example(ranked[name], (given,), drawn_points(given, name))
+    found = {
+        "confusion": lambda: Example(
+            lambda table: plot_confusion.confusion_figure(table, "strict"),
+            (confusion(names),),
+            plot_confusion.drawn_confusion(confusion(names), "strict"),
+        ),
+        "scores": lambda: Example(
+            plot_forest.forest_figure, (results(names),), drawn_scores(results(names))
+        ),
+        "differences": lambda: Example(
+            lambda table: plot_forest.difference_figure(table, "recall", margin=0.02),
+            (compared,),
+            drawn_differences(compared, "recall"),
+        ),
+        "agreement": lambda: Example(
+            lambda *two: plot_agreement.bland_altman_figure(*two, "strict"),
+            (counts, agreement(counts)),
+            plot_agreement.drawn_agreement(counts, agreement(counts), "strict"),
+        ),
+        "learning": lambda: Example(
+            plot_learning.learning_figure, (history(),), plot_learning.drawn_history(history())
+        ),
+        "errors": lambda: Example(
+            plot_errors.errors_figure, (pictures, wrong), plot_errors.drawn_errors(pictures, wrong)
+        ),
+    }
+    return found[name]()
+
+
+FIGURES = (
+    *("confusion", "scores", "differences", "roc", "precision_recall", "threshold"),
+    *("reliability", "coverage_risk", "agreement", "learning", "errors"),
+)
+"""The names of all figures."""

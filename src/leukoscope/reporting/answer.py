@@ -14,7 +14,7 @@ from leukoscope.reporting.verdicts import (
     verdict_of,
 )
 from leukoscope.stats.intervals import ASSUMED_ICC
-from leukoscope.stats.paired import Verdict
+from leukoscope.stats.verdicts import Verdict
 
 
 @dataclass(frozen=True)

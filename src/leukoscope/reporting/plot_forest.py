@@ -140,7 +140,7 @@ def _scores(table: pl.DataFrame, title: str) -> "Figure":
     blocks = _overall(scored.filter(pl.col("category").is_null()))
     columns = _by_category(scored.filter(pl.col("category").is_not_null()), names)
     keys = _thin_key([*blocks, *columns], scored)
-    key_in = layout.key_height(keys) if keys else 0.0
+    key_in = layout.key_height(keys) + 0.06 if keys else 0.0
     below_in = LINE_IN + _TALL_ROW_IN * len(names) + 0.24 if columns else 0.0
     rows_in = sum(LINE_IN + _ROW_IN * len(block.labels) + _AXIS_IN for block in blocks)
     made = layout.sheet(title, _in_words([*blocks, *columns]), key_in + rows_in + below_in)
