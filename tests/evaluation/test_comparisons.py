@@ -8,8 +8,8 @@ from tests.evaluation.drawn import predictions
 
 from leukoscope.evaluation.comparisons import PARTS, study_table
 from leukoscope.foundation.errors import DataError
-from leukoscope.stats.verdicts import holm
 from leukoscope.stats.scores import SCALAR_METRICS as SCALARS
+from leukoscope.stats.verdicts import holm
 
 
 def study(*names, n_replicates=4, seed=8, **purposes):

@@ -53,9 +53,7 @@ def test_exchanging_the_models_turns_every_difference_round():
 def test_the_order_of_rows_says_nothing():
     """Joined by cell, never by order."""
     arms = {"a": forecasts(3), "b": forecasts(3, purpose="other")}
-    mixed = {
-        name: table.sample(fraction=1.0, shuffle=True, seed=7) for name, table in arms.items()
-    }
+    mixed = {name: table.sample(fraction=1.0, shuffle=True, seed=7) for name, table in arms.items()}
     assert_frame_equal(compared(arms).results, compared(mixed).results, check_exact=True)
 
 

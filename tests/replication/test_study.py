@@ -17,6 +17,7 @@ from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.records.runs import read_model_card
 from leukoscope.replication import units
 from leukoscope.replication.recipe import Unit
+from leukoscope.training import run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ARMS = ("none", "turned")
@@ -168,6 +169,21 @@ def test_arms_that_started_apart_are_not_compared(studied, cells, study_file, tm
     path.write_text(json.dumps(json.loads(path.read_text()) | {"starting_weights_digest": "0"}))
     with pytest.raises(RunError, match="replicate 1 the arms none, turned did not start"):
         leukoscope.study(str(study_file), data=cells, out=out, device="cpu")
+
+
+def test_arms_that_share_one_network_object_are_not_compared(
+    cells, study_file, tmp_path, monkeypatch
+):
+    """The planted fault of a published study: each arm goes on training the network of the last."""
+    first, original = {}, run._starting_network
+
+    def shared(dataset, recipe, weights):
+        network = first.setdefault(recipe.seed, original(dataset, recipe, weights)[0])
+        return network, run.weights_digest(network)
+
+    monkeypatch.setattr(run, "_starting_network", shared)
+    with pytest.raises(RunError, match="replicate 0 the arms none, turned did not start"):
+        leukoscope.study(str(study_file), data=cells, out=tmp_path / "study", device="cpu")
 
 
 def test_an_unfinished_study_has_no_report(studied, tmp_path):

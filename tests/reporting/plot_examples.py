@@ -24,6 +24,7 @@ from leukoscope.reporting import (
     plot_forest,
     plot_learning,
     plot_ranking,
+    plotting,
 )
 from leukoscope.reporting.plot_results import drawn_differences, drawn_scores
 from leukoscope.reporting.plot_selection import drawn_points
@@ -379,6 +380,12 @@ def example_figure(name: str, names: tuple[str, ...]) -> Example:
         ),
     }
     return found[name]()
+
+
+@functools.cache
+def svg(name: str) -> str:
+    """Write one of the figures of six categories, once for all tests."""
+    return plotting.svg_of(example_figure(name, NOZAKA6).figure())
 
 
 FIGURES = (

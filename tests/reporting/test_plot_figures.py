@@ -41,11 +41,22 @@ def test_letters_are_apart_large_enough_and_on_the_paper(name: str, kind: str) -
     assert ex.beyond(figure) == []
 
 
+def test_planted_overlaps_are_found() -> None:
+    """Two texts on each other, one over the edge and a small one are each found."""
+    figure = Figure(figsize=(7, 2))
+    figure.text(0.2, 0.5, "covered")
+    figure.text(0.22, 0.52, "covering", fontsize=6)
+    figure.text(0.98, 0.1, "cut off")
+    assert ex.overlaps(figure) == [("covered", "covering")]
+    assert ex.beyond(figure) == ["cut off"]
+    assert ex.smallest(figure) == 6
+
+
 @pytest.mark.parametrize("name", ex.FIGURES)
 def test_row_order_has_no_say(name: str) -> None:
     """The rows of every table in another order give the same bytes."""
     example = ex.example_figure(name, ex.CATEGORIES[6])
-    assert plotting.svg_of(example.figure()) == plotting.svg_of(example.figure_of_shuffled())
+    assert ex.svg(name) == plotting.svg_of(example.figure_of_shuffled())
 
 
 @pytest.mark.parametrize(
@@ -57,7 +68,7 @@ def test_the_csv_draws_the_same_figure(name: str, tmp_path: Path) -> None:
     plotting.write_figure(tmp_path, name, example.figure(), example.drawn)
     read = tables.read_table(tmp_path / f"{name}.csv", plotting.shape_of(example.drawn))
     assert read.equals(example.drawn)
-    assert plotting.svg_of(example.draw(read)) == plotting.svg_of(example.figure())
+    assert plotting.svg_of(example.draw(read)) == ex.svg(name)
 
 
 EMPTY: dict[str, tuple[Callable[[], Figure], str]] = {
@@ -103,7 +114,9 @@ EMPTY: dict[str, tuple[Callable[[], Figure], str]] = {
         "No cell was called wrong",
     ),
     "no pictures": (
-        lambda: plot_errors.errors_figure(ex.errors(ex.NOZAKA6)[0].head(0), ex.errors(ex.NOZAKA6)[1]),
+        lambda: plot_errors.errors_figure(
+            ex.errors(ex.NOZAKA6)[0].head(0), ex.errors(ex.NOZAKA6)[1]
+        ),
         "30 cells were called wrong",
     ),
 }

@@ -189,16 +189,27 @@ def views_in(numbers: Numbers) -> tuple[str, ...]:
 
 def categories_in(numbers: Numbers, metric: str) -> tuple[tuple[str, str], ...]:
     """List category and view of a metric: all strict ones, then those only merging makes."""
-    by_view = {
-        view: in_order(
+    return told_of(
+        *(
             [name.category for name in numbers if name.category and _is_of(name, metric, view)]
+            for view in VIEWS
         )
-        for view in VIEWS
-    }
-    strict, others = by_view["strict"], by_view["merged"]
-    made = {whole for name, whole in zip(strict, merged(strict), strict=True) if name != whole}
-    new = others if not strict else tuple(name for name in others if name in made)
-    return tuple((name, "strict") for name in strict) + tuple((name, "merged") for name in new)
+    )
+
+
+def told_of(strict: Sequence[str], pooled: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """List category and view: all strict ones in order, then those that only merging makes.
+
+    Parameters
+    ----------
+    strict, pooled : sequence of str
+        The categories of the strict and of the merged view, in any order, even repeated.
+        Where there are no strict ones, all merged ones are told of.
+    """
+    names, others = in_order(strict), in_order(pooled)
+    made = {whole for name, whole in zip(names, merged(names), strict=True) if name != whole}
+    new = [name for name in others if name in made or not names]
+    return tuple((name, "strict") for name in names) + tuple((name, "merged") for name in new)
 
 
 def mix_in(numbers: Numbers) -> str | None:

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation's page as JSON, for those who would rather read than look."""
+"""The numbers of the pages as JSON, for those who would rather read than look."""
 
 import json
 import math
@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from leukoscope.reporting import comparison_answer as answer
 from leukoscope.reporting import evaluation_words as words
 from leukoscope.reporting.evaluated import (
+    ComparisonPage,
     EvaluationPage,
     Kind,
     Name,
@@ -15,6 +17,7 @@ from leukoscope.reporting.evaluated import (
     Numbers,
     in_stable_order,
     mix_in,
+    models_of,
     numbers_of,
     scored_cells,
 )
@@ -62,10 +65,65 @@ def evaluation_json(page: EvaluationPage) -> str:
         "at_mix": _at_mix(numbers),
         "readers": _readers(numbers),
     }
-    return written(content)
+    return _written(content)
 
 
-def written(content: dict[str, Any]) -> str:
+def comparison_json(page: ComparisonPage) -> str:
+    """Write the numbers of a comparison as JSON.
+
+    Parameters
+    ----------
+    page : ComparisonPage
+        All that its page shows.
+
+    Returns
+    -------
+    str
+        An object with what was named before, and ``models``: for each its scores and, but
+        for the baseline, its verdict and, nested as scores are, ``differences``,
+        ``permutation``, ``not_worse`` and ``as_if_persons``. Fractions, not percent; what is
+        undefined is null. Replicas of published tests are left to results.csv.
+
+    Raises
+    ------
+    DataError, SchemaError
+        As :func:`evaluation_json`.
+    """
+    page = in_stable_order(page)
+    numbers = numbers_of(page.results)
+    content = {
+        "baseline": page.baseline,
+        "metric": page.metric,
+        "view": "strict",
+        "margin": page.margin,
+        "about": answer.common(page, numbers),
+        "guards": rows_of(page.guards),
+        "models": {arm: _model(page, numbers, arm) for arm in models_of(page)},
+    }
+    return _written(content)
+
+
+def _model(page: ComparisonPage, numbers: Numbers, arm: str) -> dict[str, Any]:
+    scores = {"scores": by_view(numbers, Name("", arm=arm))}
+    if arm == page.baseline:
+        return scores
+    kinds: dict[str, Kind] = {
+        "differences": "own",
+        "permutation": "flip",
+        "not_worse": "not worse",
+        "as_if_persons": "as if",
+    }
+    paired = Name("", arm=arm, baseline=page.baseline)
+    return {
+        "verdict": answer.in_words(page, answer.verdict_of(page, numbers, arm)),
+        **scores,
+        **{
+            key: by_view(numbers, paired._replace(kind=kind)) or None for key, kind in kinds.items()
+        },
+    }
+
+
+def _written(content: dict[str, Any]) -> str:
     """Write JSON, keys in their given order."""
     return json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
 
@@ -93,6 +151,7 @@ def by_view(numbers: Numbers, like: Name) -> dict[str, Any]:
 def number_of(number: Number) -> dict[str, Any]:
     """Write a number with what it rests on."""
     unit = number.unit
+    tests = {"p_value": number.p_value, "p_adjusted": number.p_adjusted}
     return {
         "value": number.value,
         "low": number.low,
@@ -101,7 +160,7 @@ def number_of(number: Number) -> dict[str, Any]:
         "unit": unit,
         "n_cells": number.n_cells,
         "method": number.method,
-    }
+    } | {name: p_value for name, p_value in tests.items() if p_value is not None}
 
 
 _OF_READERS = ("reader_kappa", "fleiss_kappa")

@@ -1,16 +1,19 @@
 """From the tables of an evaluation or a comparison to its pages: files are seen, never objects."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import tables
-from leukoscope.reporting.evaluated import EvaluationPage
-from leukoscope.reporting.evaluated_json import evaluation_json
+from leukoscope.reporting.comparison_page import comparison_page
+from leukoscope.reporting.evaluated import ComparisonPage, EvaluationPage
+from leukoscope.reporting.evaluated_json import comparison_json, evaluation_json
 from leukoscope.reporting.evaluation_page import evaluation_page
-from leukoscope.reporting.page_figures import Figures, evaluation_figures
+from leukoscope.reporting.page_figures import Figures, comparison_figures, evaluation_figures
 from leukoscope.reporting.plotting import write_figure
 
 EVALUATION, COMPARISON = "evaluation.json", "comparison.json"
@@ -49,6 +52,10 @@ def write_pages(folder: Path, *, pictures: bool = True) -> None:
         page = evaluation_of_folder(folder, pictures=pictures)
         drawn = evaluation_figures(page)
         _write(folder, evaluation_page(page, drawn), evaluation_json(page), drawn)
+    elif (folder / COMPARISON).is_file():
+        compared = comparison_of_folder(folder)
+        drawn = comparison_figures(compared)
+        _write(folder, comparison_page(compared, drawn), comparison_json(compared), drawn)
     else:
         raise DataError(
             f"{folder} holds neither {EVALUATION} nor {COMPARISON}. Nothing was written. Name a "
@@ -59,23 +66,35 @@ def write_pages(folder: Path, *, pictures: bool = True) -> None:
 def evaluation_of_folder(folder: Path, *, pictures: bool = True) -> EvaluationPage:
     """Read what the page of an evaluation shows; see :func:`write_pages`."""
     facts = files.read_json(folder / EVALUATION)
-    shapes = {
-        "results": tables.RESULTS,
-        "confusion": tables.CONFUSION,
-        "points": tables.POINTS,
-        "differential": tables.DIFFERENTIAL,
-        "guards": tables.GUARDS,
-        "errors": tables.ERRORS,
-    }
-    read = {
-        name: tables.read_table(folder / f"{name}.parquet", shape) for name, shape in shapes.items()
-    }
     return EvaluationPage(
         name=facts["source"],
-        **read,
+        **_read(folder, _COMMON | _OF_ONE),
         curves=_if_there(folder / "curves.parquet", tables.CURVES),
         pictures=_if_there(folder / "pictures.parquet", tables.PICTURES) if pictures else None,
     )
+
+
+def comparison_of_folder(folder: Path) -> ComparisonPage:
+    """Read what the page of a comparison shows; see :func:`write_pages`."""
+    facts = files.read_json(folder / COMPARISON)
+    named = {name: facts[name] for name in ("baseline", "metric", "margin")}
+    content: dict[str, Any] = named | _read(folder, _COMMON)
+    return ComparisonPage(**content)
+
+
+_COMMON = {
+    "results": tables.RESULTS,
+    "confusion": tables.CONFUSION,
+    "points": tables.POINTS,
+    "guards": tables.GUARDS,
+}
+_OF_ONE = {"differential": tables.DIFFERENTIAL, "errors": tables.ERRORS}
+
+
+def _read(folder: Path, shapes: Mapping[str, tables.Shape]) -> dict[str, pl.DataFrame]:
+    return {
+        name: tables.read_table(folder / f"{name}.parquet", shape) for name, shape in shapes.items()
+    }
 
 
 def _if_there(path: Path, shape: tables.Shape) -> pl.DataFrame | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from leukoscope.reporting import evaluation_tables as shown
 from leukoscope.reporting import evaluation_words as words
+from leukoscope.reporting import probability_tables as of_probabilities
 from leukoscope.reporting.documents import document
 from leukoscope.reporting.evaluated import (
     EvaluationPage,
@@ -21,9 +22,9 @@ __all__ = ["EvaluationPage", "evaluation_page"]
 
 _TABLES: tuple[Callable[[Numbers], Grid | None], ...] = (
     *(shown.sensitivities, shown.overall, shown.precisions),
-    *(shown.others_at_mixes, shown.rankings),
-    *(shown.operating_points, shown.sureness, shown.biases, shown.losses),
-    *(shown.agreements, shown.readers),
+    *(shown.others_at_mixes, shown.agreements, shown.readers),
+    *(of_probabilities.rankings, of_probabilities.operating_points, of_probabilities.losses),
+    *(of_probabilities.sureness, of_probabilities.biases),
 )
 
 

@@ -176,7 +176,9 @@ def methods(numbers: Numbers) -> list[tuple[str, str]]:
             if number.bounds is not None and name.kind != "replica":
                 short = _NOT_METHOD.sub("", number.method.split(";")[0])
                 used.setdefault(wording.sentence_case(short), set()).add(_spoken(name))
-    return [(method, ", ".join(sorted(names))) for method, names in sorted(used.items())]
+    return [
+        (method, ", ".join(sorted(names, key=str.lower))) for method, names in sorted(used.items())
+    ]
 
 
 def _spoken(name: Name) -> str:

@@ -22,6 +22,7 @@ COEFFICIENTS = frozenset(
 """Metrics written as the coefficients they are; all others are shares and written in percent."""
 
 _FEWEST_DIGITS = 0.0005
+_NOISE = 1e-9
 
 Write = Callable[[float], str]
 
@@ -158,7 +159,10 @@ def coefficient(value: float) -> str:
 def signed_coefficient(value: float) -> str:
     """Write a difference of coefficients with its sign: ``+0.012``."""
     text = coefficient(value)
-    return f"+{text}" if value > 0 and float(text) else text
+    if not float(text.replace(wording.MINUS, "-")) and abs(value) > _NOISE:
+        # An interval that excludes 0 is not shown as if it did not.
+        text = f"{value:.1g}".replace("-", wording.MINUS)
+    return f"+{text}" if value > _NOISE else text
 
 
 def threshold(value: float) -> str:

@@ -1,0 +1,189 @@
+"""What else evaluate takes: other tools' tables, labels of a dataset, mixes, readers, counts."""
+
+import json
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.evaluation.drawn import NAMES
+from tests.evaluation.forecasting import forecasts
+
+import leukoscope
+from leukoscope.foundation import progress
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.records import tables
+from leukoscope.records.dataset import read_dataset, read_split
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """Write another tool's predictions: 200 cells of ten cases, with probabilities."""
+    table = forecasts(1, n_cells=200, sharpness=3.0)
+    table.drop("run_id", "family", "role").write_csv(tmp_path / "theirs.csv")
+    return tmp_path / "theirs.csv"
+
+
+def bare(finished, path, columns=("cell_id", "predicted")):
+    """Write a run's test predictions as a tool that knows no labels would, the last first."""
+    own = tables.read_table(finished / "predictions.parquet", tables.PREDICTIONS)
+    stated = [name for name in own.columns if name.startswith("p_")]
+    own.select(*columns, *stated).reverse().write_csv(path)
+    return path
+
+
+def test_labels_are_joined_from_a_dataset_by_cell(finished, cells, tmp_path):
+    """A table without labels scores as the run itself, in any order of its rows."""
+    found = leukoscope.evaluate(bare(finished, tmp_path / "p.csv"), dataset=cells)
+    own = leukoscope.evaluate(finished)
+    numbers = ("metric", "view", "category", "value", "low", "high", "unit")
+    assert_frame_equal(
+        found.results.select(numbers), own.results.select(numbers), check_exact=False
+    )
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_a_cell_of_the_training_is_refused(finished, cells, tmp_path, side):
+    """Whatever tool it was: the dataset's split knows, and the cell is named."""
+    divided = read_split(read_dataset(cells), "splits", 0, 0)
+    seen = divided.filter(split=side).sort("cell_id")["cell_id"][0]
+    path = bare(finished, tmp_path / "p.csv", columns=("cell_id", "predicted"))
+    table = pl.read_csv(path)
+    table = table.with_columns(
+        cell_id=pl.when(pl.int_range(pl.len()) == 2).then(pl.lit(seen)).otherwise("cell_id")
+    )
+    table.write_csv(path)
+    with pytest.raises(DataError, match=seen):
+        leukoscope.evaluate(path, dataset=cells)
+
+
+def test_predictions_for_other_images_are_refused(theirs, cells):
+    """None of the cells is in the dataset, and the first is named."""
+    with pytest.raises(DataError, match="cell-0000"):
+        leukoscope.evaluate(theirs, dataset=cells)
+
+
+def test_a_stated_mix_adds_rows_and_changes_none(theirs):
+    """Those at the mix stand beside those at the mix of the cells."""
+    mix = theirs.with_name("mix.yaml")
+    mix.write_text("segmented: 55\nband: 5\neosinophil: 2\nlymphocyte: 38\n")
+    plain = leukoscope.evaluate(theirs).results
+    found = leukoscope.evaluate(theirs, prevalence=str(mix)).results
+    assert_frame_equal(found.filter(pl.col("prevalence").is_null()), plain)
+    at = found.filter(pl.col("prevalence").is_not_null())
+    assert {"precision", "f", "accuracy", "macro_f", "average_precision"} <= set(at["metric"])
+    assert set(at["prevalence"]) == {str(mix)}
+
+
+def test_the_named_mix_lacks_no_category_in_silence(theirs):
+    """Nozaka's has basophils and monocytes; these cells have none."""
+    with pytest.raises(DataError, match="basophil"):
+        leukoscope.evaluate(theirs, prevalence="nozaka-2022")
+    with pytest.raises(UsageError, match="nozaka-2022"):
+        leukoscope.evaluate(theirs, prevalence="nozaka-2021")
+
+
+def test_other_supports_than_stated_are_refused(theirs):
+    """Right ones pass; one cell more in a category does not, and it is named."""
+    counts = dict(pl.read_csv(theirs)["category"].value_counts().rows())
+    stated = theirs.with_name("supports.csv")
+
+    def state(numbers):
+        rows = [f"{name},{n}" for name, n in numbers.items()]
+        stated.write_text("category,n_cells\n" + "\n".join(rows) + "\n")
+
+    state(counts)
+    leukoscope.evaluate(theirs, supports=str(stated))
+    state(counts | {"band": counts["band"] + 1})
+    with pytest.raises(DataError, match="band"):
+        leukoscope.evaluate(theirs, supports=str(stated))
+
+
+def test_the_majority_of_readers_is_the_truth(theirs):
+    """Two of three readers outvote the table; cells without a majority are left out and counted."""
+    table = pl.read_csv(theirs)
+    rows = []
+    for i, (cell, truth) in enumerate(table.select("cell_id", "category").rows()):
+        other, third = (NAMES[(NAMES.index(truth) + step) % 4] for step in (1, 2))
+        said = (truth, other, third) if i < 5 else (other, other, truth)
+        rows += [(cell, reader, word) for reader, word in zip("ABC", said, strict=True)]
+    schema = ["cell_id", "reader", "category"]
+    readings = pl.DataFrame(rows, schema=schema, orient="row")
+    readings.write_csv(theirs.with_name("readings.csv"))
+    notes = []
+    with progress.noting(notes.append):
+        found = leukoscope.evaluate(theirs, readers=theirs.with_name("readings.csv"))
+    assert [note.split()[0] for note in notes] == ["5"]
+    shifted = {name: NAMES[(i + 1) % 4] for i, name in enumerate(NAMES)}
+    support = found.results.filter(metric="support", view="strict")
+    expected = table[5:]["category"].replace_strict(shifted).value_counts()
+    assert dict(support.select("category", "value").rows()) == dict(expected.rows())
+    agreed = found.results.filter(metric="fleiss_kappa", view="strict")
+    assert agreed["n_cells"].item() == 200
+
+
+def test_differential_counts_are_held_against_a_reference(theirs):
+    """Another count of each case; by default the labels of the same cells."""
+    own = leukoscope.evaluate(theirs)
+    strict = own.differential.filter(view="strict")
+    assert strict["n_called"].sum() == strict["n_reference"].sum() == 200
+    table = pl.read_csv(theirs)
+    counted = table.group_by("case", "category").agg(n_cells=2 * pl.len())
+    counted.write_csv(theirs.with_name("reference.csv"))
+    found = leukoscope.evaluate(theirs, reference=theirs.with_name("reference.csv"))
+    doubled = found.differential.filter(view="strict")
+    assert doubled["n_reference"].to_list() == (2 * strict["n_reference"]).to_list()
+    assert {"deming_slope", "bias", "limit_low"} <= set(found.results["metric"])
+
+
+@pytest.mark.parametrize("sensitivity", [0, -0.1, 1.01, float("nan")])
+def test_a_sensitivity_is_a_share(theirs, sensitivity):
+    """Above 0 and up to 1."""
+    with pytest.raises(UsageError, match="sensitivity"):
+        leukoscope.evaluate(theirs, sensitivity=sensitivity)
+
+
+def test_a_folder_tells_no_name_of_a_case(theirs, tmp_path):
+    """Only the table that stays in the house says which case is which."""
+    out = tmp_path / "scores"
+    found = leukoscope.evaluate(theirs, out=out)
+    names = set(pl.read_csv(theirs)["case"])
+    key = tables.read_table(out / "cases.parquet", tables.CASES)
+    assert set(key["case"]) == names
+    leaving = [path for path in out.rglob("*") if path.suffix in {".csv", ".html", ".json", ".svg"}]
+    assert len(leaving) > 10
+    for path in leaving:
+        text = path.read_text(encoding="utf-8")
+        # The pseudonyms are case-001 and on; the table's own are case-0 to case-9.
+        assert not [name for name in names if f"{name}," in text or f'"{name}"' in text], path
+    for suffix in ("parquet", "csv"):
+        again = tables.read_table(out / f"points.{suffix}", tables.POINTS)
+        assert_frame_equal(again, found.points, check_exact=False)
+
+
+def test_cells_are_shown_only_where_asked_for(finished, cells, tmp_path):
+    """Pictures need the dataset, and --no-pictures leaves them out."""
+    shown = tmp_path / "shown"
+    found = leukoscope.evaluate(finished, dataset=cells, out=shown)
+    assert found.errors.height > 0
+    pictures = tables.read_table(shown / "pictures.parquet", tables.PICTURES)
+    assert set(pictures["cell_id"]) <= set(found.errors["cell_id"])
+    assert "data:image/png" in (shown / "report.html").read_text()
+    hidden = tmp_path / "hidden"
+    leukoscope.evaluate(finished, dataset=cells, pictures=False, out=hidden)
+    assert not (hidden / "pictures.parquet").exists()
+    assert "data:image/png" not in (hidden / "report.html").read_text()
+
+
+def test_a_report_can_be_made_again(finished, cells, tmp_path):
+    """From the folder's tables alone, the same bytes; without pictures on request."""
+    out = tmp_path / "scores"
+    leukoscope.evaluate(finished, dataset=cells, out=out)
+    before = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    assert leukoscope.report(out) == out / "report.html"
+    assert (out / "report.html").read_bytes() == before
+    leukoscope.report(out, pictures=False)
+    assert b"data:image/png" not in (out / "report.html").read_bytes()
+    json.loads((out / "report.json").read_text())
