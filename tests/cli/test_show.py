@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from leukoscope.cli.show import show
-from leukoscope.evaluation.results import evaluation_of
+from leukoscope.evaluation.evaluation import evaluation_of
 from leukoscope.records import tables
 
 

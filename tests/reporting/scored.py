@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from leukoscope.reporting.evaluation_page import EvaluationPage
 SURNAME = "Somebody"
 """What the drawn cases are called: it must not be found on any page."""
 
+Page = TypeVar("Page", EvaluationPage, ComparisonPage)
 EVALUATIONS = ("full", "bare", "families", "thirteen", "exchanged")
 TABLES = ("results", "confusion", "points", "differential", "guards", "errors")
 
@@ -67,7 +69,11 @@ def evaluation(kind: str = "full") -> EvaluationPage:
     if kind == "bare":
         return page_of(
             predictions(
-                "calls", n_cells=80, n_cases=0, names=("healthy", "leukemic"), with_probabilities=False
+                "calls",
+                n_cells=80,
+                n_cases=0,
+                names=("healthy", "leukemic"),
+                with_probabilities=False,
             )
         )
     if kind == "families":
@@ -129,9 +135,11 @@ def planted(page: ComparisonPage, **values: float | None) -> ComparisonPage:
     return replace(page, results=page.results.with_columns(changed))
 
 
-def shuffled[P: (EvaluationPage, ComparisonPage)](page: P, seed: int) -> P:
+def shuffled(page: Page, seed: int) -> Page:
     """Put the rows of every table in another order."""
-    names = [name for name in (*TABLES, "curves", "pictures") if getattr(page, name, None) is not None]
+    names = [
+        name for name in (*TABLES, "curves", "pictures") if getattr(page, name, None) is not None
+    ]
     mixed = {
         name: getattr(page, name).sample(fraction=1, shuffle=True, seed=seed) for name in names
     }

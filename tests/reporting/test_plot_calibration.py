@@ -82,4 +82,4 @@ def test_without_a_point_for_all_cells_no_level_is_invented() -> None:
     points = POINTS.filter(pl.col("x") < 0.9)
     (axes,) = coverage_risk_figure(points).axes
     assert len(axes.lines) == 1
-    assert axes.texts == []
+    assert len(axes.texts) == 0

@@ -58,22 +58,24 @@ def test_no_skill_is_the_share_of_the_category() -> None:
     """
     points = ex.points(ex.NOZAKA6)
     truth, _ = ex.scored(ex.NOZAKA6)
+    drawn = {name: draw(points).axes for name, draw in DRAW.items()}
     for code in range(6):
         share = 100 * float((truth == code).mean())
-        flat = line(precision_recall_figure(points).axes[code], plotting.INK)
-        assert flat == pytest.approx(np.array([[0, share], [100, share]]))
-        flat = line(threshold_figure(points).axes[code], plotting.INK)
         best = max(share, 100 - share)
-        assert flat == pytest.approx(np.array([[0, best], [100, best]]))
-        diagonal = line(roc_figure(points).axes[code], plotting.INK)
-        assert diagonal == pytest.approx(np.array([[0, 0], [100, 100]]))
+        for name, ends in (
+            ("roc", [[0, 0], [100, 100]]),
+            ("precision_recall", [[0, share], [100, share]]),
+            ("threshold", [[0, best], [100, best]]),
+        ):
+            assert line(drawn[name][code], plotting.INK) == pytest.approx(np.array(ends))
 
 
 def test_no_skill_is_left_out_where_it_cannot_be_told() -> None:
     """Without the point where all cells are called there is no line to read it from."""
     points = ex.points(ex.CATEGORIES[2]).filter(pl.col("x") < 0.9)
-    for axes in precision_recall_figure(points).axes:
-        assert len(line(axes, plotting.INK)) == 0
+    figure = precision_recall_figure(points)
+    assert all(each.get_color() != plotting.INK for axes in figure.axes for each in axes.lines)
+    assert not any("no skill" in text.get_text() for text, _ in ex.texts_of(figure))
 
 
 def test_precision_goes_in_steps() -> None:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import numpy as np
@@ -96,6 +96,22 @@ def test_letters_are_legible(scheme: str) -> None:
         assert contrast(found[letters], found[ground]) >= 4.5
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_are_legible_on_the_deepest_shade(scheme: str) -> None:
+    """A share of 1 shades right and wrong apart for every eye, and ink is read on either."""
+    css = PAGE_CSS.read_text(encoding="utf-8").split("@media")[("light", "dark").index(scheme)]
+    found = schemes()[scheme]
+    shown = []
+    for role, deepest in zip(("right", "wrong"), plot_confusion.DEEPEST.values(), strict=True):
+        (triple,) = re.findall(rf"--{role}: (\d+) (\d+) (\d+)", css)
+        ground = [int(found["soft"][at : at + 2], 16) for at in (1, 3, 5)]
+        mixed = deepest * np.array(triple, dtype=float) + (1 - deepest) * np.array(ground)
+        shown.append("#" + "".join(f"{round(part):02x}" for part in mixed))
+    assert all(contrast(found["ink"], shade) >= 4.5 for shade in shown)
+    for eye in (np.eye(3), DEUTERANOPIA, PROTANOPIA):
+        assert distance(eye @ linear(shown[0]), eye @ linear(shown[1])) >= 18
+
+
 def test_lines_differ_by_more_than_colour() -> None:
     """No two lines share dashes or a marker, and no two roles a colour."""
     for part in zip(*plotting.LINES, strict=True):
@@ -140,7 +156,7 @@ def test_a_persons_own_settings_have_no_say_and_are_left_alone() -> None:
 def test_nothing_comes_from_outside(name: str) -> None:
     """The SVG is well-formed and refers to its own parts or to data it holds; no script or date."""
     text = ex.svg(name)
-    root = ElementTree.fromstring(text)
+    root = ET.fromstring(text)
     parts = {each.get("id") for each in root.iter()}
     for each in root.iter():
         assert each.tag.rpartition("}")[2] not in {"script", "style", "metadata", "foreignObject"}
@@ -176,7 +192,7 @@ def test_every_colour_of_a_page_is_the_pages(name: str) -> None:
 
 def test_an_inline_figure_says_what_it_is() -> None:
     """It is an image with a title and a description, as wide as its place."""
-    root = ElementTree.fromstring(plotting.inline_svg(small(), "calls"))
+    root = ET.fromstring(plotting.inline_svg(small(), "calls"))
     assert (root.get("role"), root.get("width")) == ("img", "100%")
     assert root.get("aria-labelledby") == "calls-title calls-text"
     title, text = root[0], root[1]
@@ -193,7 +209,7 @@ def test_a_hostile_name_is_inert() -> None:
     text = plotting.inline_svg(
         plot_confusion.confusion_figure(ex.confusion(names), "strict"), "calls"
     )
-    root = ElementTree.fromstring(text)
+    root = ET.fromstring(text)
     assert {each.tag for each in root.iter()} <= {"svg", "g", "path", "use", "defs"} | {
         *("title", "desc", "clipPath", "rect")
     }

@@ -1,19 +1,29 @@
 """What is printed of an evaluation and of a comparison: tables for the eye, and notes."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import polars as pl
 from rich.table import Table
 
 from leukoscope.evaluation.evaluation import Evaluation
-from leukoscope.evaluation.fixed_models import REPLICA, Comparison
+from leukoscope.evaluation.fixed_models import Comparison
 from leukoscope.evaluation.results import AS_IF_CASES
-from leukoscope.stats.verdicts import planned_verdict
+from leukoscope.reporting.comparison_answer import answers, common, lead
+from leukoscope.reporting.evaluated import (
+    ComparisonPage,
+    Name,
+    Numbers,
+    ask,
+    models_of,
+    numbers_of,
+)
 
 UNITS = ("case", "family")
 _ORDER = ("accuracy", "balanced_accuracy", "macro_f", "mcc", "kappa")
 _LEADING = ("accuracy", "balanced_accuracy", "macro_f")
+_DIFFERENCES = (*_ORDER, "error_ratio", "auroc", "brier", "log_loss")
 _EACH = ("recall", "specificity", "precision", "f")
 _FORECAST = (
     *("auroc", "brier", "brier_constant", "log_loss", "log_loss_constant"),
@@ -25,7 +35,7 @@ _SPOKEN = {
     "f": "F",
     "mcc": "MCC",
     "kappa": "Cohen's kappa",
-    "auroc": "AUROC, mean of one against the rest",
+    "auroc": "AUROC, mean",
     "brier": "Brier score",
     "brier_constant": "Brier score of a constant forecast",
     "log_loss_constant": "log loss of a constant forecast",
@@ -50,22 +60,21 @@ def score_tables(found: Evaluation) -> Iterator[Shown]:
 
 
 def comparison_tables(found: Comparison) -> Iterator[Shown]:
-    """Lay out a comparison of models: answers first, then every overall difference."""
+    """Lay out a comparison of models: the answers first, as on its page, then the numbers."""
     for (arm,), guards in found.guards.group_by("arm", maintain_order=True):
         yield from _findings(guards, f"{arm}: ")
-    results = found.results.filter(pl.col("category").is_null())
-    for view, title in _views(results):
-        part = results.filter(pl.col("view") == view)
-        yield _models(part.filter(pl.col("baseline").is_null()), f"{title}: each model")
-        differences = part.filter(pl.col("baseline").is_not_null())
-        differences = differences.filter(~pl.col("method").str.starts_with(REPLICA))
-        yield _differences(differences, found, f"{title}: less {found.baseline}")
-    margin = f"{100 * found.margin:g} points of {_spoken(found.metric)}"
-    yield (
-        f"The answer is for a margin of {margin}, neutrophils told apart, about these very "
-        "models: another training of them is asked by a study."
+    page = ComparisonPage(
+        **{field.name: getattr(found, field.name) for field in fields(ComparisonPage)}
     )
-    yield _footnote(results)
+    numbers = numbers_of(page.results)
+    yield lead(page, numbers)
+    for answer in answers(page, numbers):
+        yield f"{answer.name}: {answer.word.upper()}; {answer.text}"
+    for view, title in _views(found.results):
+        yield _models(page, numbers, view, f"{title}: each model")
+        yield _differences(page, numbers, view, f"{title}: less {found.baseline}")
+    yield from common(page, numbers)
+    yield _footnote(found.results)
 
 
 def _views(results: pl.DataFrame) -> list[tuple[str, str]]:
@@ -78,38 +87,35 @@ def _findings(guards: pl.DataFrame, whose: str = "") -> Iterator[str]:
         yield f"{row['severity'].upper()}: {whose}{row['detail']}"
 
 
-def _models(part: pl.DataFrame, title: str) -> Table:
+def _models(page: ComparisonPage, numbers: Numbers, view: str, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     for name in ("model", *(_spoken(metric) for metric in _LEADING)):
         table.add_column(name)
-    for (arm,), rows in part.group_by("arm", maintain_order=True):
-        of_arm = {row["metric"]: row for row in rows.iter_rows(named=True)}
-        texts = [f"{_share(of_arm[m]['value'])} ({_range(of_arm[m])})" for m in _LEADING]
-        table.add_row(str(arm), *texts)
+    for arm in models_of(page):
+        found = [ask(numbers, Name(metric, view, arm=arm)) for metric in _LEADING]
+        table.add_row(arm, *(_short(one._asdict()) if one else "" for one in found))
     return table
 
 
-def _differences(part: pl.DataFrame, found: Comparison, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in ("model", "score", "difference", "95 % interval", "p", "p adjusted", "how"):
-        table.add_column(name)
-    for row in part.iter_rows(named=True):
-        numbers = (_signed(row["value"]), _range(row), _p(row["p_value"]), _p(row["p_adjusted"]))
-        answer = _answer(row, found)
-        table.add_row(row["arm"], _spoken(row["metric"]), *numbers, answer or row["method"])
+def _differences(page: ComparisonPage, numbers: Numbers, view: str, title: str) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    heads = ("model", "score", "difference", "95 % interval", "p", "p adjusted", "p, sign flip")
+    for head in heads:
+        table.add_column(head)
+    for arm in models_of(page)[1:]:
+        for metric in _DIFFERENCES:
+            name = Name(metric, view, arm=arm, baseline=page.baseline)
+            number, flipped = ask(numbers, name), ask(numbers, name._replace(kind="flip"))
+            if number is None:
+                continue
+            by_flipping = flipped.p_value if flipped else None
+            p_values = (number.p_value, number.p_adjusted, by_flipping)
+            signed = _share if metric == "error_ratio" else _signed
+            table.add_row(
+                *(arm, _spoken(metric), signed(number.value), _range(number._asdict())),
+                *(_p(value) for value in p_values),
+            )
     return table
-
-
-def _answer(row: dict[str, Any], found: Comparison) -> str:
-    """Say in one of four words what the planned difference shows; nothing of all others."""
-    planned = row["metric"] == found.metric and row["view"] == "strict"
-    if not planned or row["high"] is None or row["unit"] not in UNITS:
-        return ""
-    n_comparisons = found.results["arm"].n_unique() - 1
-    bounds = (row["low"], row["high"])
-    word = planned_verdict(bounds, found.margin, row["p_adjusted"], n_comparisons)
-    spoken = {"helps": "better", "harms": "worse"}.get(word, word)
-    return f"{spoken.upper()}: {row['method']}".replace("LARGER THAN M", "LARGER THAN THE MARGIN")
 
 
 def _probabilities(part: pl.DataFrame, title: str) -> Iterator[Table]:

@@ -163,7 +163,7 @@ def case_counts(page: EvaluationPage) -> Grid | None:
     return grid(
         "table-counts",
         "Differential count of each case by the model in percent, with exact 95 % counting limits "
-        "below, then the reference’s count.",
+        "below, then the share in the reference’s count (ref.).",
         ("Case", "Cells", "Reference cells", *heads),
         [("", rows)],
     )
@@ -278,7 +278,7 @@ def _counted(row: dict[str, object] | None) -> Shown:
         return Shown("not counted")
     share, low, high, other = (row[name] for name in ("share", "low", "high", "reference_share"))
     texts = [wording.percent(value) for value in (share, low, high, other)]  # type: ignore[arg-type]
-    return Shown(texts[0], f"{texts[1]} to {texts[2]}", further=(f"reference {texts[3]}",))
+    return Shown(texts[0], f"{texts[1]} to {texts[2]}", further=(f"ref. {texts[3]}",))
 
 
 def _who(method: str) -> str:

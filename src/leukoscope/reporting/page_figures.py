@@ -10,6 +10,7 @@ from leukoscope.reporting.evaluated import ComparisonPage, EvaluationPage, model
 from leukoscope.reporting.plot_agreement import bland_altman_figure, drawn_agreement
 from leukoscope.reporting.plot_calibration import coverage_risk_figure, reliability_figure
 from leukoscope.reporting.plot_confusion import confusion_figure, drawn_confusion
+from leukoscope.reporting.plot_errors import drawn_errors, errors_figure
 from leukoscope.reporting.plot_forest import difference_figure, forest_figure
 from leukoscope.reporting.plot_learning import drawn_history, learning_figure
 from leukoscope.reporting.plot_ranking import (
@@ -113,7 +114,10 @@ def _curves(points: pl.DataFrame) -> dict[str, Drawn]:
 
 
 def _errors(page: EvaluationPage) -> dict[str, Drawn]:
-    return {}
+    if page.pictures is None:
+        return {}
+    table = drawn_errors(page.pictures, page.errors)
+    return _if_any("errors", table, partial(errors_figure, page.pictures, page.errors))
 
 
 def _if_any(name: str, table: pl.DataFrame, draw: Callable[[], "Figure"]) -> dict[str, Drawn]:

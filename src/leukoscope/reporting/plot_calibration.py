@@ -206,7 +206,8 @@ def _bins_in_words(rows: Rows) -> str:
 
 def _coverage_risk(rows: Rows, title: str) -> "Figure":
     keys = arm_keys(list(rows)) or [Key("the least sure left out first", LINES[0].colour)]
-    keys = [*keys, Key("left out at random", INK, 1.0, _DOTS)]
+    if any(_level(line) is not None for line in rows.values()):
+        keys = [*keys, Key("left out at random", INK, 1.0, _DOTS)]
     key_in = layout.key_height(keys)
     high = _highest_risk(rows)
     beyond = any(100 * each["y"] > high for line in rows.values() for each in line)

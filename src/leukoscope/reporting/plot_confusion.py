@@ -26,7 +26,7 @@ _NOTES = (
     "In each field: share of the true category's cells, in %. The counts stand in the table.",
     "In each field: how many cells were called so; below, their share of the row in %.",
 )
-_DEEPEST = {RIGHT: 0.55, WRONG: 0.7}
+DEEPEST = {RIGHT: 0.55, WRONG: 0.65}
 """How much of its colour the deepest shade has; letters are to be read on it."""
 
 
@@ -181,7 +181,7 @@ def _draw_field(axes: "Axes", found: _Matrix, plan: _Plan, pair: tuple[str, str]
     row, column = (found.names.index(name) for name in pair)
     share = found.shares.get(pair, 0.0) if found.cells.get(pair) else 0.0
     shade = RIGHT if row == column else WRONG
-    for colour, alpha in ((SOFT, 1.0), (shade, _DEEPEST[shade] * math.sqrt(share))):
+    for colour, alpha in ((SOFT, 1.0), (shade, DEEPEST[shade] * math.sqrt(share))):
         if alpha:
             axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, alpha=alpha, lw=0))
     axes.add_patch(Rectangle((column, row), 1, 1, facecolor="none", edgecolor=PAPER, lw=1))

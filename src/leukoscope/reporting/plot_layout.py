@@ -269,12 +269,20 @@ def spread(values: Sequence[float], apart: float, bounds_range: tuple[float, flo
         while len(runs) > 1 and _too_near(runs[-2], runs[-1], apart):
             (first, n), (second, m) = runs[-2:]
             runs[-2:] = [[(first * n + second * m) / (n + m), n + m]]
-    places = []
-    for centre, n in runs:
-        half = apart * (n - 1) / 2
-        within = min(max(centre, low + half), max(high - half, low + half))
-        places += [within - half + apart * number for number in range(int(n))]
-    return [place for _, place in sorted(zip(order, places, strict=True))]
+    places = [
+        centre + apart * (number - (n - 1) / 2) for centre, n in runs for number in range(int(n))
+    ]
+    places = _kept_above(places, apart, low)
+    places = [-place for place in _kept_above([-place for place in places[::-1]], apart, -high)]
+    return [place for _, place in sorted(zip(order, places[::-1], strict=True))]
+
+
+def _kept_above(places: Sequence[float], apart: float, low: float) -> list[float]:
+    """Push ascending places up until the first is at *low* and each is apart from the one below."""
+    kept: list[float] = []
+    for place in places:
+        kept.append(max(place, kept[-1] + apart if kept else low))
+    return kept
 
 
 def _too_near(run: Sequence[float], other: Sequence[float], apart: float) -> bool:

@@ -203,9 +203,10 @@ def _draw(
         axes.plot(x, y, color=MUTED, alpha=0.6, lw=_BEHIND_PT, drawstyle=kind.steps)
     for number, arm in enumerate(arms):
         curve = curves.get((arm, name), [])
-        chance = _percent(kind.chance(curve))
-        (line,) = axes.plot(*chance, color=INK, linewidth=1.0, zorder=2.5)
-        line.set_dashes(list(_DOTS))
+        chance = kind.chance(curve)
+        if chance:
+            (line,) = axes.plot(*_percent(chance), color=INK, linewidth=1.0, zorder=2.5)
+            line.set_dashes(list(_DOTS))
         layout.lined(axes, *_percent(curve), number, steps=kind.steps)
 
 
@@ -248,7 +249,9 @@ def _keys(
     keys = arm_keys(arms) or [Key("the category named above", LINES[0].colour)]
     if any(_behind(name, curves) for name in names):
         keys.append(Key("the other categories", MUTED, _BEHIND_PT))
-    return [*keys, Key(kind.chance_text, INK, 1.0, _DOTS)]
+    if any(kind.chance(curve) for curve in curves.values()):
+        keys.append(Key(kind.chance_text, INK, 1.0, _DOTS))
+    return keys
 
 
 def _in_words(
