@@ -34,11 +34,17 @@ def walk(tmp_path_factory):
 
 
 def test_every_step_ends_well(walk):
-    """Code 0; stderr holds at most lines of progress, and what ingest has found."""
+    """Code 0; stderr holds at most lines of progress, and what ingest has found.
+
+    But evaluate: so short a training calls every cell by one name, which is a finding, code 1.
+    """
     for name, ended in walk[1].items():
-        assert ended.code == 0, (name, ended.err)
+        finds = name in {"evaluate", "as json"}
+        assert ended.code == int(finds), (name, ended.err)
         progress, notes = r"([a-z]+: \d+ of \d+\n)*", ""
-        if name == "ingest":
+        if name == "as json":
+            notes = r"ERROR: 100\.00% of the calls are eosinophil.*\n"
+        elif name == "ingest":
             notes = r"120 cells of 4 categories, 15 cases\.\n"
         assert re.fullmatch(progress + notes, ended.err), name
 
@@ -92,7 +98,7 @@ def test_the_walk_is_the_one_the_python_names_go(walk, finished, cells):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(walk):
-    """As with `| head`: no traceback, code 0, with tables and with JSON."""
+    """As with `| head`: no traceback, the code as ever, with tables and with JSON."""
     for more in ((), ("--json",)):
         program = subprocess.Popen(
             [PROGRAM, "evaluate", "run", *more],
@@ -104,8 +110,10 @@ def test_a_reader_that_has_seen_enough_is_no_error(walk):
         program.stdout.close()
         err = program.stderr.read()
         program.stderr.close()
-        assert program.wait(60) == 0
-        assert err == b""
+        # What is wrong with this model is a finding, whether or not all was read.
+        assert program.wait(60) == 1
+        assert err.decode().count("\n") == len(more)
+        assert b"Traceback" not in err
 
 
 def test_a_result_that_cannot_be_printed_is_said(walk):

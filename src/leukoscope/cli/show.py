@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from leukoscope.cli.tables import comparison_tables, score_tables
+from leukoscope.cli.tables import comparison_tables, findings_of, score_tables
 from leukoscope.evaluation.evaluation import Evaluation
 from leukoscope.evaluation.fixed_models import Comparison
 from leukoscope.evaluation.results import AS_IF_CASES
@@ -29,6 +29,9 @@ def show(result: Any, *, as_json: bool) -> None:
     elif isinstance(result, pl.DataFrame):
         _show_table(result, as_json=as_json)
     elif as_json:
+        # The numbers are for a script; what is wrong with them is for the person who runs it.
+        for finding in findings_of(result):
+            print(finding, file=sys.stderr)
         print(json.dumps(_as_json(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         tables = score_tables if isinstance(result, Evaluation) else comparison_tables

@@ -46,7 +46,7 @@ Shown = Table | str
 
 def score_tables(found: Evaluation) -> Iterator[Shown]:
     """Lay out one model's evaluation: what was odd first, then scores, then calls."""
-    yield from _findings(found.guards)
+    yield from findings_of(found)
     own = found.results.filter(pl.col("prevalence").is_null())
     for view, title in _views(own):
         part = own.filter(pl.col("view") == view)
@@ -61,8 +61,7 @@ def score_tables(found: Evaluation) -> Iterator[Shown]:
 
 def comparison_tables(found: Comparison) -> Iterator[Shown]:
     """Lay out a comparison of models: the answers first, as on its page, then the numbers."""
-    for (arm,), guards in found.guards.group_by("arm", maintain_order=True):
-        yield from _findings(guards, f"{arm}: ")
+    yield from findings_of(found)
     page = ComparisonPage(
         **{field.name: getattr(found, field.name) for field in fields(ComparisonPage)}
     )
@@ -82,8 +81,10 @@ def _views(results: pl.DataFrame) -> list[tuple[str, str]]:
     return [(view, titles[view]) for view in results["view"].unique(maintain_order=True)]
 
 
-def _findings(guards: pl.DataFrame, whose: str = "") -> Iterator[str]:
-    for row in guards.filter(pl.col("severity") != "info").iter_rows(named=True):
+def findings_of(found: Evaluation | Comparison) -> Iterator[str]:
+    """Say what a check found, a line each, naming the model where there are several."""
+    for row in found.guards.filter(pl.col("severity") != "info").iter_rows(named=True):
+        whose = f"{row['arm']}: " if row["arm"] else ""
         yield f"{row['severity'].upper()}: {whose}{row['detail']}"
 
 
