@@ -93,7 +93,9 @@ def command_line(verb: str, parameters: list[inspect.Parameter]) -> str:
     """Write how the command is used, in one line."""
     words = ["leukoscope", verb]
     for parameter in parameters:
-        if parameter.kind is not parameter.KEYWORD_ONLY:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            words.append(f"{option(parameter)}…")
+        elif parameter.kind is not parameter.KEYWORD_ONLY:
             word = option(parameter)
             words.append(word if is_required(parameter) else f"[{word}]")
         elif is_required(parameter):
@@ -107,10 +109,11 @@ def python_call(verb: str, parameters: list[inspect.Parameter]) -> str:
     """Write the function's signature, over several lines where one is too long."""
     words = []
     for parameter in parameters:
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in words:
+        many = parameter.kind is parameter.VAR_POSITIONAL
+        if parameter.kind is parameter.KEYWORD_ONLY and not any(w.startswith("*") for w in words):
             words.append("*")
-        has_default = parameter.default is not parameter.empty
-        words.append(parameter.name + (f"={default(parameter)}" if has_default else ""))
+        given = f"={default(parameter)}" if parameter.default is not parameter.empty else ""
+        words.append("*" * many + parameter.name + given)
     line = f"leukoscope.{verb}({', '.join(words)})"
     if len(line) <= 88:
         return line
@@ -126,7 +129,9 @@ def table(function: Any, parameters: list[inspect.Parameter], doc: Docstring) ->
         "|---|---|---|---|---|",
     ]
     for parameter in parameters:
-        fallback = "required" if is_required(parameter) else f"`{default(parameter)}`"
+        fallback = "one or more"
+        if parameter.kind is not parameter.VAR_POSITIONAL:
+            fallback = "required" if is_required(parameter) else f"`{default(parameter)}`"
         cells = (
             f"`{parameter.name}`",
             f"`{option(parameter)}`",

@@ -344,7 +344,7 @@ def test_calls_that_are_not_the_largest_probability_are_counted():
     table = good.with_columns(predicted=odd.fill_null(good["predicted"]))
     assert found(table) == {("argmax", "warning")}
     assert "3 of 80 calls" in detail(table, "argmax")
-    assert f"of cell {good['cell_id'][7]}:" in detail(table, "argmax")
+    assert not any(cell in detail(table, "argmax") for cell in good["cell_id"])
     tied = good.with_columns(p_band=pl.lit(0.5), p_segmented=pl.lit(0.5)).with_columns(
         pl.lit(0.0).alias(name) for name in chances if name not in {"p_band", "p_segmented"}
     )

@@ -73,7 +73,9 @@ def test_a_stated_mix_adds_rows_and_changes_none(theirs):
     assert_frame_equal(found.filter(pl.col("prevalence").is_null()), plain)
     at = found.filter(pl.col("prevalence").is_not_null())
     assert {"precision", "f", "accuracy", "macro_f", "average_precision"} <= set(at["metric"])
-    assert set(at["prevalence"]) == {str(mix)}
+    assert set(at["prevalence"]) == {"mix"}
+    stated = at.filter(metric="stated_share")
+    assert dict(stated.select("category", "value").rows())["band"] == pytest.approx(0.05)
 
 
 def test_the_named_mix_lacks_no_category_in_silence(theirs):

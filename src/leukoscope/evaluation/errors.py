@@ -5,7 +5,7 @@ import polars as pl
 from leukoscope.evaluation.predictions import in_order, read_truth
 from leukoscope.records import tables
 
-MOST_SHOWN = 48
+MOST_SHOWN = 20
 """Errors a page shows pictures of."""
 
 

@@ -310,20 +310,16 @@ def _argmax(table: pl.DataFrame) -> Row:
     if not answers:
         return _row("argmax", "info", "There are labels alone, no probabilities to compare with.")
     place = {name: column for column, name in enumerate(answers)}
-    called_names = table["predicted"].to_list()
-    called = np.array([place[name] for name in called_names])
+    called = np.array([place[name] for name in table["predicted"]])
     own = chances[np.arange(len(called)), called]
     odd = np.flatnonzero(own < chances.max(axis=1) - _ROUNDING)
     if not odd.size:
         detail = "Every call is the category of largest probability, or one of those that tie."
         return _row("argmax", "info", detail, None, 0.0, 0.0)
-    first = int(odd[0])
-    largest = answers[int(chances[first].argmax())]
+    # No cell is named: a file's name may hold a person's, and this line stands on the page.
     detail = (
-        f"{odd.size} of {len(called)} calls are not the category of largest probability, for "
-        f"example of cell {table['cell_id'][first]}: {called_names[first]} at {own[first]:.4g}, "
-        f"where {largest} has {chances[first].max():.4g}. Calls and probabilities are of different "
-        "models or thresholds, and scores from either differ."
+        f"{odd.size} of {len(called)} calls are not the category of largest probability. Calls and "
+        "probabilities are of different models or thresholds, and scores from either differ."
     )
     return _row("argmax", "warning", detail, None, float(odd.size), 0.0)
 

@@ -78,7 +78,24 @@ def prevalence_rows(scored: Scored, view: str, mix: Mapping[str, float], facts: 
     """
     support = scored.matrices.sum(axis=(0, 2)).tolist()
     stated = mix_for(dict(zip(scored.names, support, strict=True)), mix)
-    return _rows(scored.matrices, stated, scored.names, view, facts, REWEIGHTED)
+    rows = _rows(scored.matrices, stated, scored.names, view, facts, REWEIGHTED)
+    return rows + _shares(scored.names, stated, view, facts)
+
+
+def _shares(
+    names: Sequence[str], stated: npt.NDArray[np.float64], view: str, facts: Row
+) -> list[Row]:
+    """Say what the stated mix is, so that a page need not be believed."""
+    shares: dict[str, float] = {}
+    for name, share in zip(
+        categories.merged(names) if view == "merged" else names, stated, strict=True
+    ):
+        shares[name] = shares.get(name, 0.0) + float(share / stated.sum())
+    return [
+        facts | {"metric": "stated_share", "category": name, "value": share, "method": "as stated"}
+        for name, share in shares.items()
+        if share > 0
+    ]
 
 
 def repriored_rows(seen: Forecasts, view: str, mix: Mapping[str, float], facts: Row) -> list[Row]:

@@ -11,7 +11,6 @@ from leukoscope.reporting.evaluated import (
     EvaluationPage,
     Numbers,
     in_stable_order,
-    mix_in,
     numbers_of,
     scored_cells,
 )
@@ -67,7 +66,7 @@ def _words(page: EvaluationPage, numbers: Numbers) -> dict[str, Any]:
         "checks": words.findings(page.guards),
         "facts": words.key_facts(page, numbers),
         "not_merged": words.why_not_merged(numbers),
-        "mix": mix_in(numbers),
+        "mix": words.mix_in_words(numbers),
         "repriored": any(name.kind == "repriored" for name in numbers),
         "counting": words.COUNTING,
         "limits": words.limits(page, numbers),

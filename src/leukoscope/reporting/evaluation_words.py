@@ -8,6 +8,7 @@ import polars as pl
 from leukoscope.evaluation.results import ASSUMED_CELLS_PER_CASE
 from leukoscope.records.categories import merged
 from leukoscope.reporting import wording
+from leukoscope.reporting.contents import in_order
 from leukoscope.reporting.evaluated import (
     EvaluationPage,
     Name,
@@ -110,6 +111,20 @@ def key_facts(page: EvaluationPage, numbers: Numbers) -> list[tuple[str, str]]:
     ]
     mix = mix_in(numbers)
     return [*facts, ("Stated mix", mix)] if mix else facts
+
+
+def mix_in_words(numbers: Numbers) -> str | None:
+    """Name the stated mix and its shares; None where none was stated."""
+    mix = mix_in(numbers)
+    if mix is None:
+        return None
+    shares = {
+        name.category: several[0].value
+        for name, several in numbers.items()
+        if name.metric == "stated_share" and name.view == "strict" and name.category
+    }
+    told = [f"{name} {wording.percent(shares[name])} %" for name in in_order(list(shares))]
+    return f"{mix} ({', '.join(told)})" if told else mix
 
 
 def on_neutrophils(numbers: Numbers) -> list[str]:

@@ -32,7 +32,7 @@ def compare(
     ----------
     baseline : Path
         A finished run or a predictions table, as for evaluate.
-    *others : Path
+    others : Path
         The runs or tables to compare with it, of the same cells.
     metric : str
         The planned metric: accuracy, balanced_accuracy or macro_f.

@@ -105,7 +105,8 @@ def evaluate(
         refuse_other_supports(table, read_counts(supports))
     found = evaluation_of(
         table,
-        mix=Mix(prevalence, read_counts(prevalence)) if prevalence is not None else None,
+        # A file's place on this machine says nothing of the mix.
+        mix=Mix(Path(prevalence).stem, read_counts(prevalence)) if prevalence is not None else None,
         sensitivity=sensitivity,
         reference=tables.read_table(reference, tables.REFERENCE) if reference is not None else None,
         readings=readings,
