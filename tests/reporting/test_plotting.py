@@ -146,6 +146,7 @@ def test_a_persons_own_settings_have_no_say_and_are_left_alone() -> None:
     """Fonts, colours and sizes set elsewhere change nothing and are as before afterwards."""
     expected = plotting.svg_of(small()), plotting.png_of(small())
     odd = {"font.size": 20, "svg.fonttype": "none", "savefig.dpi": 31, "text.color": "#ff0000"}
+    odd |= {"savefig.bbox": "tight", "font.weight": "bold", "savefig.facecolor": "#00ff00"}
     with mpl.rc_context(odd):
         before = dict(mpl.rcParams)
         assert (plotting.svg_of(small()), plotting.png_of(small())) == expected
@@ -206,9 +207,9 @@ def test_an_inline_figure_says_what_it_is() -> None:
 def test_a_hostile_name_is_inert() -> None:
     """Marks of a page, of mathematics and control characters in a name are letters or nothing."""
     names = ["<script>alert(1)</script>", '" onload="x', "a $\\frac{1}{2}$ & --> b\x00\x1f"]
-    text = plotting.inline_svg(
-        plot_confusion.confusion_figure(ex.confusion(names), "strict"), "calls"
-    )
+    figure = plot_confusion.confusion_figure(ex.confusion(names), "strict")
+    assert not any(text.get_parse_math() for text, _ in ex.texts_of(figure))
+    text = plotting.inline_svg(figure, "calls")
     root = ET.fromstring(text)
     assert {each.tag for each in root.iter()} <= {"svg", "g", "path", "use", "defs"} | {
         *("title", "desc", "clipPath", "rect")
