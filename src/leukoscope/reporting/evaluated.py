@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import polars as pl
 
-from leukoscope.evaluation.fixed_models import NON_INFERIORITY, REPLICA
+from leukoscope.evaluation.fixed_models import NON_INFERIORITY, REPLICA, Comparison
 from leukoscope.evaluation.prevalence import REPRIORED
 from leukoscope.evaluation.probabilities import BORDER
 from leukoscope.evaluation.results import AS_IF_CASES
@@ -63,28 +63,8 @@ class EvaluationPage:
 
 
 @dataclass(frozen=True)
-class ComparisonPage:
-    """Hold all that the page of a comparison of trained models shows.
-
-    Attributes
-    ----------
-    baseline : str
-        The model the others are compared with.
-    metric : str
-        The primary metric, named before.
-    margin : float
-        The smallest difference in it that matters, a fraction above 0, named before.
-    results, confusion, points, guards : polars.DataFrame
-        In the shapes of their names, models in the column ``arm``.
-    """
-
-    baseline: str
-    metric: str
-    margin: float
-    results: pl.DataFrame
-    confusion: pl.DataFrame
-    points: pl.DataFrame
-    guards: pl.DataFrame
+class ComparisonPage(Comparison):
+    """Hold a comparison of trained models whose parts were seen to fit, for its page."""
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together, by SchemaError, DataError or UsageError."""

@@ -1,9 +1,6 @@
 """The page of a study: one HTML file that opens without network and without script."""
 
-from functools import cache
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leukoscope.reporting import (
     cases,
@@ -25,6 +22,7 @@ from leukoscope.reporting.contents import (
     equal_epochs_scores,
     scores_of,
 )
+from leukoscope.reporting.documents import document
 from leukoscope.reporting.forest import forest_plot, forest_table
 from leukoscope.reporting.limits import limits
 from leukoscope.reporting.summary import study_json
@@ -54,8 +52,7 @@ def study_page(page: StudyPage) -> str:
     """
     scores = scores_of(page)
     shown = _words(page, scores) | _tables(page, scores) | _figures(page, scores)
-    html = _environment().get_template("study.html").render(shown)
-    return wording.without_controls(html)
+    return document("study.html", shown)
 
 
 def _words(page: StudyPage, scores: Scores) -> dict[str, Any]:
@@ -108,21 +105,6 @@ def _figures(page: StudyPage, scores: Scores) -> dict[str, Any]:
         "walls": gallery.walls(page),
         "case_plot": cases.case_plot(page, cases.case_table(page)),
     }
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("leukoscope.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"words": wording.name_of, "heading": wording.sentence_case}
-    environment.filters["unbroken"] = wording.unbroken
-    return environment
 
 
 def _facts(page: StudyPage, scores: Scores) -> list[tuple[str, str]]:
