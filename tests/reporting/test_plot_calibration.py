@@ -66,6 +66,14 @@ def test_risk_is_drawn_over_coverage_beside_that_of_chance() -> None:
     assert [text.get_text() for text in axes.texts] == [f"all: {whole:.1f} %"]
 
 
+def test_a_model_without_errors_has_a_legible_figure() -> None:
+    """One point at no risk is a mark, and its label lies on nothing."""
+    one = POINTS.filter(pl.col("figure") == "coverage_risk").head(1)
+    figure = coverage_risk_figure(one.with_columns(x=1.0, y=0.0))
+    assert figure.axes[0].lines[0].get_marker() == "o"
+    assert ex.overlaps(figure) == []
+
+
 def test_a_line_that_leaves_the_figure_is_said() -> None:
     """The risk of the very few surest cells may lie beyond the axis, and then a note says so."""
     first = (pl.col("figure") == "coverage_risk") & (pl.col("place") < 5)

@@ -244,7 +244,7 @@ _BEYOND = (
 def _label_ends(axes: "Axes", rows: Rows, high: float) -> None:
     """Write at the right edge what is wrong of all cells, apart enough to be read."""
     levels = [level for level in map(_level, rows.values()) if level is not None]
-    places = layout.spread(levels, 0.065 * high, (0.0, high))
+    places = layout.spread(levels, 0.065 * high, (0.04 * high, high))
     for level, place in zip(levels, places, strict=True):
         axes.text(101.5, place, f"all: {level:.1f} %", va="center", color=MUTED)
 

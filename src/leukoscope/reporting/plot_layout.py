@@ -290,10 +290,12 @@ def _too_near(run: Sequence[float], other: Sequence[float], apart: float) -> boo
 
 
 def lined(axes: "Axes", x: Sequence[float], y: Sequence[float], number: int, *, steps: str) -> None:
-    """Draw the line of a panel's arm *number*, without markers."""
+    """Draw the line of a panel's arm *number*; a single point, which is no line, as a mark."""
     look = LINES[number]
     (line,) = axes.plot(x, y, color=look.colour, linewidth=1.6, drawstyle=steps, zorder=3)
     line.set_dashes(list(look.dashes))
+    if len(x) == 1:
+        line.set(marker=look.marker, markersize=5, clip_on=False)
 
 
 def ruled(axes: "Axes") -> None:
