@@ -12,7 +12,16 @@ from leukoscope.records import tables
 from leukoscope.records.categories import NOZAKA6, PBC13
 from leukoscope.records.mixes import MIXES
 
-CHECKS = {"collapse", "chance", "relabelling", "constant", "argmax", "ties", "one case"}
+CHECKS = {
+    "collapse",
+    "chance",
+    "relabelling",
+    "constant",
+    "argmax",
+    "ties",
+    "ruled out",
+    "one case",
+}
 
 
 def table_of(truth, called, n_cases=7, **columns):
@@ -379,7 +388,8 @@ def test_a_category_that_is_never_likely_is_told_by_name():
     truth[-1] = "c"
     table = good.with_columns(category=pl.Series(truth), p_c=pl.lit(0.0))
     rows = guards_of(table).filter(pl.col("severity") != "info")
-    assert rows.select("check", "category").rows() == [("ties", "c")]
+    # Its one cell was ruled out with it.
+    assert rows.select("check", "category").rows() == [("ruled out", None), ("ties", "c")]
 
 
 # Cases

@@ -79,3 +79,13 @@ def test_a_mix_of_other_categories_is_refused(mix, said):
     """A category too many or too few is named."""
     with pytest.raises(DataError, match=said):
         evaluation_of(forecasts(5), mix=Mix("odd", mix))
+
+
+def test_a_model_that_answers_neutrophil_is_told_the_sum_of_band_and_segmented():
+    """As stated supports are read: a finer mix is added up to the answers."""
+    table = forecasts(6, names=("neutrophil", "eosinophil", "lymphocyte"))
+    found = evaluation_of(table, mix=Mix("nozaka", MIX)).results
+    shares = found.filter(pl.col("metric") == "stated_share")
+    total = sum(MIX.values())
+    stated = dict(shares.select("category", "value").rows())
+    assert stated["neutrophil"] == pytest.approx((MIX["segmented"] + MIX["band"]) / total)

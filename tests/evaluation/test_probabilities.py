@@ -6,6 +6,7 @@ from tests.evaluation.drawn import NAMES
 from tests.evaluation.forecasting import forecasts
 
 from leukoscope.evaluation.forecasts import forecasts_of
+from leukoscope.evaluation.guards import guards_of
 from leukoscope.evaluation.points import MOST_POINTS, points_table
 from leukoscope.evaluation.probabilities import BORDER, probability_rows
 
@@ -110,3 +111,17 @@ def test_accuracy_over_the_threshold_is_counted_at_each():
         for row in curve.iter_rows(named=True):
             called = table[f"p_{name}"] >= row["threshold"]
             assert row["y"] == pytest.approx((called == (table["category"] == name)).mean())
+
+
+def test_a_true_category_that_was_ruled_out_is_counted_beside_the_log_loss():
+    """One of 200 cells: the method says so, and a check does."""
+    table = forecasts(7, n_cells=200)
+    first = table["category"][0]
+    ruled = {f"p_{n}": 0.0 if n == first else 1 / 3 for n in NAMES}
+    rows = pl.int_range(pl.len()) < 1
+    table = table.with_columns(
+        **{name: pl.when(rows).then(share).otherwise(name) for name, share in ruled.items()}
+    )
+    assert "in 1 cells the truth had less than 1e-15" in rows_of(table)["log_loss", None]["method"]
+    guards = guards_of(table)
+    assert guards.filter(pl.col("check") == "ruled out")["value"].item() == 1

@@ -27,7 +27,7 @@ HTML = {kind: evaluation_page(evaluation(kind), {}) for kind in EVALUATIONS}
 """Every kind of page, without its figures."""
 
 NUMBER = re.compile(r"[+−]?\d[\d\N{NARROW NO-BREAK SPACE}]*(?:\.\d+)?")
-COEFFICIENTS = ("mcc", "kappa", "auroc", "average_precision", "brier", "log_loss", "deming_slope")
+COEFFICIENTS = ("mcc", "kappa", "auroc", "average_precision", "brier", "log_loss", "slope")
 
 
 def percent(value: float) -> str:

@@ -136,7 +136,7 @@ def test_differential_counts_are_held_against_a_reference(theirs):
     found = leukoscope.evaluate(theirs, reference=theirs.with_name("reference.csv"))
     doubled = found.differential.filter(view="strict")
     assert doubled["n_reference"].to_list() == (2 * strict["n_reference"]).to_list()
-    assert {"deming_slope", "bias", "limit_low"} <= set(found.results["metric"])
+    assert {"slope", "bias", "limit_low"} <= set(found.results["metric"])
 
 
 @pytest.mark.parametrize("sensitivity", [0, -0.1, 1.01, float("nan")])

@@ -11,7 +11,7 @@ from leukoscope.evaluation.predictions import in_order, prepare, read_truth, vie
 from leukoscope.evaluation.results import facts_of
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import categories, groups, tables
-from leukoscope.stats.differential import bland_altman, counting_limits, deming
+from leukoscope.stats.differential import bland_altman, counting_limits, deming, least_squares
 from leukoscope.stats.intervals import Interval
 
 
@@ -98,7 +98,9 @@ def case_key(predictions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def agreement_rows(predictions: pl.DataFrame, table: pl.DataFrame) -> list[dict[str, Any]]:
+def agreement_rows(
+    predictions: pl.DataFrame, table: pl.DataFrame, *, counted_apart: bool
+) -> list[dict[str, Any]]:
     """Say how far the shares of cases by model and reference agree, category by category.
 
     Parameters
@@ -107,16 +109,21 @@ def agreement_rows(predictions: pl.DataFrame, table: pl.DataFrame) -> list[dict[
         The predictions the table was counted from.
     table : polars.DataFrame
         Of :func:`differential_table`.
+    counted_apart : bool
+        Whether the reference is a count of other cells, with chance of its own.
 
     Returns
     -------
     list of dict
-        Rows of a results table for each view and category: ``deming_slope`` and
-        ``deming_intercept`` of the model's share on the reference's, the ratio of error
-        variances taken as that of counting so many cells (1 where both counted as many);
-        ``bias``, the mean share by the model less that by the reference, and the limits of
-        agreement ``limit_low`` and ``limit_high``. All in shares, not percent. What is
-        undefined is NaN with the reason in the method, as of fewer than 3 cases. None where
+        Rows of a results table for each view and category: ``slope`` and ``intercept`` of
+        the model's share on the reference's. Of a count made apart by Deming regression, the
+        ratio of error variances taken as that of counting so many cells. Of the labels of
+        the same cells by least squares: the chance of which cells were counted is in both,
+        and all that is left is the model's (half of it laid on the labels, Deming's slope
+        would hide what the model undercalls); ``bias``, the mean share by the model less that
+        by the reference, and the limits of agreement ``limit_low`` and ``limit_high``. All in
+        shares, not percent. What is undefined is NaN with the reason in the method, as of
+        fewer than 3 cases. None where
         the table is empty.
     """
     if table.is_empty():
@@ -126,7 +133,8 @@ def agreement_rows(predictions: pl.DataFrame, table: pl.DataFrame) -> list[dict[
     for view in table["view"].unique().sort(descending=True):
         of_view = table.filter(pl.col("view") == view)
         for name in categories.ordered(of_view["category"].to_list()):
-            found = _agreement(of_view.filter(pl.col("category") == name))
+            of_category = of_view.filter(pl.col("category") == name)
+            found = _agreement(of_category, counted_apart=counted_apart)
             rows += [
                 facts_of(seen, view)
                 | {"metric": metric, "category": name, "method": one.method}
@@ -136,15 +144,16 @@ def agreement_rows(predictions: pl.DataFrame, table: pl.DataFrame) -> list[dict[
     return rows
 
 
-def _agreement(cases: pl.DataFrame) -> dict[str, Interval]:
+def _agreement(cases: pl.DataFrame, *, counted_apart: bool) -> dict[str, Interval]:
     reference, share = cases["reference_share"].to_numpy(), cases["share"].to_numpy()
     # A share of n cells varies as 1/n by counting alone, whichever method counts.
     variances = [(1 / cases[name].to_numpy()).mean() for name in ("n_cells", "n_reference_cells")]
     ratio = float(variances[0] / variances[1])
-    line, limits = deming(reference, share, ratio), bland_altman(reference, share)
+    line = deming(reference, share, ratio) if counted_apart else least_squares(reference, share)
+    limits = bland_altman(reference, share)
     return {
-        "deming_slope": line.slope,
-        "deming_intercept": line.intercept,
+        "slope": line.slope,
+        "intercept": line.intercept,
         "bias": limits.bias,
         "limit_low": limits.low,
         "limit_high": limits.high,

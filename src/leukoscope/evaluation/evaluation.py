@@ -99,7 +99,7 @@ def evaluation_of(
     """
     rows = [*_spoken(predictions, mix, sensitivity)]
     counts = differential_table(predictions, reference)
-    rows += agreement_rows(predictions, counts)
+    rows += agreement_rows(predictions, counts, counted_apart=reference is not None)
     rows += readings
     spoken = forecasts_of(predictions)
     views = views_of(prepare(predictions).names)

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from leukoscope.evaluation.predictions import Scored, in_order, prepare
+from leukoscope.evaluation.predictions import Scored, in_order, prepare, read_truth
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.records import categories, tables
+from leukoscope.stats.forecasts import LEAST_PROBABILITY
 from leukoscope.stats.pairing import relabellings, right_by_chance
 from leukoscope.stats.scores import scores
 
@@ -62,7 +63,8 @@ def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
         agree better than if they were paired at random. ``relabelling``: whether some
         categories' names are exchanged. ``constant``: whether a predictor of one category
         scores its share. ``argmax``: calls that are not the largest probability. ``ties``:
-        probabilities that rank nothing. ``one case``: whether there is more than one.
+        probabilities that rank nothing. ``ruled out``: true categories of probability 0.
+        ``one case``: whether there is more than one.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     rows = [_collapse(seen.names, matrix), _chance(seen.names, matrix, seed)]
     rows += _relabelled(seen.names, matrix)
     rows += constant_rows(table)
-    rows += [_argmax(table), *_ties(table), _cases(seen)]
+    rows += [_argmax(table), *_ties(table), *_ruled_out(table), _cases(seen)]
     return tables.check(pl.DataFrame(rows, schema=tables.GUARDS.columns), tables.GUARDS)
 
 
@@ -347,6 +349,24 @@ def _ties(table: pl.DataFrame) -> list[Row]:
     ]
     detail = f"In {tied:.2%} of the cells categories share the largest probability."
     return flat or [_row("ties", "info", detail, None, tied, 0.0)]
+
+
+def _ruled_out(table: pl.DataFrame) -> list[Row]:
+    answers, chances = _probabilities(table)
+    if not answers:
+        return []
+    place = {name: column for column, name in enumerate(answers)}
+    truth = [place[name] for name in read_truth(table)]
+    n = int((chances[np.arange(len(truth)), truth] < LEAST_PROBABILITY).sum())
+    if not n:
+        detail = "No cell's true category was given a probability of 0."
+        return [_row("ruled out", "info", detail, None, 0.0)]
+    detail = (
+        f"In {n} of {len(truth)} cells the true category was given a probability of 0 (less than "
+        f"{LEAST_PROBABILITY:g}): the log loss takes it for that, and rests on this choice. Few "
+        "decimals in the table do it too."
+    )
+    return [_row("ruled out", "warning", detail, None, float(n), 0.0)]
 
 
 def _flat(name: str, column: npt.NDArray[np.float64]) -> str:

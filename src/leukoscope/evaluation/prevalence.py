@@ -30,7 +30,8 @@ def mix_for(cells: Mapping[str, int], mix: Mapping[str, float]) -> npt.NDArray[n
     cells : mapping of str to int
         Test cells of each category that is true or called.
     mix : mapping of str to float
-        Category → its share or count, as stated.
+        Category → its share or count, as stated. A finer category than the cells' is
+        added to its parent.
 
     Returns
     -------
@@ -42,11 +43,16 @@ def mix_for(cells: Mapping[str, int], mix: Mapping[str, float]) -> npt.NDArray[n
     DataError
         If a category has a share in the mix and no test cell, or the reverse.
     """
-    named = [*cells, *(name for name in mix if name not in cells)]
+    stated: dict[str, float] = dict.fromkeys(cells, 0.0)
+    for name, share in mix.items():
+        # A model that answers neutrophil is told how many band and segmented cells there are.
+        read = name if name in cells else categories.PARENTS.get(name, name)
+        read = read if read in cells else name
+        stated[read] = stated.get(read, 0.0) + share
     odd = [
-        f"{name} ({cells.get(name, 0)} test cells, {mix.get(name, 0):g} in the mix)"
-        for name in named
-        if (cells.get(name, 0) > 0) != (mix.get(name, 0) > 0)
+        f"{name} ({cells.get(name, 0)} test cells, {share:g} in the mix)"
+        for name, share in stated.items()
+        if (cells.get(name, 0) > 0) != (share > 0)
     ]
     if odd:
         raise DataError(
@@ -54,7 +60,7 @@ def mix_for(cells: Mapping[str, int], mix: Mapping[str, float]) -> npt.NDArray[n
             f"{', '.join(odd)}. Nothing was scored. State the mix in the categories of the test "
             "cells, each with a share."
         )
-    return np.array([float(mix.get(name, 0)) for name in cells])
+    return np.array([stated[name] for name in cells])
 
 
 def prevalence_rows(scored: Scored, view: str, mix: Mapping[str, float], facts: Row) -> list[Row]:

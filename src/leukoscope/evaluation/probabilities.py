@@ -84,9 +84,14 @@ def _ranking(seen: Forecasts) -> Iterator[Row]:
 def _losses(seen: Forecasts) -> Iterator[Row]:
     n, k = seen.probabilities.shape
     constant = np.broadcast_to(losses.constant_forecast(seen.truth, k), (n, k))
+    floored = int((seen.probabilities[np.arange(n), seen.truth] < losses.LEAST_PROBABILITY).sum())
     for name, of_cells in (("brier", losses.brier_losses), ("log_loss", losses.log_losses)):
         each = of_cells(seen.probabilities, seen.truth)
-        yield {"metric": name} | _numbers(losses.mean_interval(each, seen.groups, least=0))
+        row = _numbers(losses.mean_interval(each, seen.groups, least=0))
+        if name == "log_loss" and floored:
+            least = losses.LEAST_PROBABILITY
+            row["method"] += f"; in {floored} cells the truth had less than {least:g}, taken for it"
+        yield {"metric": name} | row
         value = float(of_cells(constant, seen.truth).mean())
         how = "a constant forecast of the shares of these cells"
         yield {"metric": f"{name}_constant", "value": value, "method": how}

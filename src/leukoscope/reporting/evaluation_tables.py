@@ -123,7 +123,7 @@ def others_at_mixes(numbers: Numbers) -> Grid | None:
 
 def agreements(numbers: Numbers) -> Grid | None:
     """List how far differential counts by the model and by the reference agree."""
-    metrics = ("bias", "limit_low", "limit_high", "deming_slope", "deming_intercept")
+    metrics = ("bias", "limit_low", "limit_high", "slope", "intercept")
     rows = [
         Row(
             wording.sentence_case(category),
@@ -265,7 +265,7 @@ def _at(name: Name, way: Name) -> Name:
 
 
 def _agreement(numbers: Numbers, metric: str, category: str, view: str) -> Shown:
-    write = grids.coefficient if metric == "deming_slope" else wording.signed
+    write = grids.coefficient if metric == "slope" else wording.signed
     return estimate(ask(numbers, Name(metric, view, category)), write)
 
 

@@ -28,6 +28,7 @@ CHECKS = {
     "constant": ("What needs no skill", "Scoring reads the labels wrongly"),
     "argmax": ("Calls and probabilities", "Calls are not the most probable categories"),
     "ties": ("Ties", "Probabilities rank little or nothing"),
+    "ruled out": ("Probabilities of 0", "Some true categories were ruled out"),
     "one case": ("Number of cases", "All cells are of one case"),
 }
 """What each check is called where it found nothing, and where it did."""
@@ -216,8 +217,8 @@ _SPOKEN = {
     "operating_specificity": "specificity at the threshold",
     "limit_low": "lower limit of agreement",
     "limit_high": "upper limit of agreement",
-    "deming_slope": "Deming slope",
-    "deming_intercept": "Deming intercept",
+    "slope": "slope",
+    "intercept": "intercept",
     "reader_kappa": "kappa of readers",
     "fleiss_kappa": "Fleiss’ kappa",
     "error_ratio": "ratio of errors",

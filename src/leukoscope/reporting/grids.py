@@ -16,7 +16,7 @@ COEFFICIENTS = frozenset(
     {
         *("mcc", "kappa", "auroc", "average_precision", "reader_kappa", "fleiss_kappa"),
         *("brier", "brier_constant", "log_loss", "log_loss_constant"),
-        *("deming_slope", "error_ratio"),
+        *("slope", "error_ratio"),
     }
 )
 """Metrics written as the coefficients they are; all others are shares and written in percent."""

@@ -17,6 +17,9 @@ COUNTING = "exact counting limits (Clopper-Pearson); they do not cover misclassi
 MIN_CASES = 3
 """Agreement over fewer cases than these is not judged."""
 
+_EXACT_REFERENCE = 1e12
+"""A ratio of error variances at which Deming's line is the ordinary one, to twelve digits."""
+
 _NO_SPREAD = 1e-12
 """A part of a sum of squares, or a difference between numbers of size 1, that is rounding."""
 
@@ -127,11 +130,42 @@ def deming(reference: ArrayLike, other: ArrayLike, ratio: float = 1.0, level: fl
     x, y = _pairs(reference, other)
     if not 0 < ratio < np.inf:
         raise UsageError(f"A ratio of error variances is above 0; seen {ratio}.")
+    how = f"Deming regression, ratio of error variances {ratio:.4g}"
+    return _fit(x, y, ratio, tail, f"{how}, jackknife t, {x.size} cases")
+
+
+def least_squares(reference: ArrayLike, other: ArrayLike, level: float = 0.95) -> Fit:
+    """Fit a line through cases whose reference is exact: all error is the other method's.
+
+    Parameters
+    ----------
+    reference, other : (m,) float
+        What the two methods say of each case, such as labels and calls of the same cells.
+    level : float
+        Confidence, between 0 and 1.
+
+    Returns
+    -------
+    Fit
+        The ordinary regression line, to which :func:`deming` tends as its ratio grows;
+        bounds and what is undefined as there.
+
+    Raises
+    ------
+    DataError, UsageError
+        As :func:`deming`.
+    """
+    tail = tail_of(level)
+    x, y = _pairs(reference, other)
+    method = f"least squares, the reference taken for exact, jackknife t, {x.size} cases"
+    return _fit(x, y, _EXACT_REFERENCE, tail, method)
+
+
+def _fit(x: Numbers, y: Numbers, ratio: float, tail: float, method: str) -> Fit:
     value, left, reason = _lines(x, y, ratio)
     if reason:
         nothing = _undefined(np.nan, reason)
         return Fit(nothing, nothing)
-    method = f"Deming regression, ratio of error variances {ratio:.4g}, jackknife t, {x.size} cases"
     sizes = (abs(value[0]), np.abs(y).max() + abs(value[0]) * np.abs(x).max())
     return Fit(
         *(
