@@ -1,6 +1,7 @@
 """What else evaluate takes: other tools' tables, labels of a dataset, mixes, readers, counts."""
 
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -164,24 +165,26 @@ def test_a_folder_tells_no_name_of_a_case(theirs, tmp_path):
         assert_frame_equal(again, found.points, check_exact=False)
 
 
-def test_cells_are_shown_only_where_asked_for(finished, cells, tmp_path):
-    """Pictures need the dataset, and --no-pictures leaves them out."""
-    shown = tmp_path / "shown"
-    found = leukoscope.evaluate(finished, dataset=cells, out=shown)
+@pytest.fixture(scope="module")
+def shown(finished, cells, tmp_path_factory, one_thread):
+    """Evaluate a run with the pictures of its dataset, once."""
+    out = tmp_path_factory.mktemp("shown") / "scores"
+    found = leukoscope.evaluate(finished, dataset=cells, out=out)
+    return out, found
+
+
+def test_cells_are_shown_where_the_dataset_is_given(shown):
+    """Those called wrong, in the page and in a table that stays in the house."""
+    out, found = shown
     assert found.errors.height > 0
-    pictures = tables.read_table(shown / "pictures.parquet", tables.PICTURES)
+    pictures = tables.read_table(out / "pictures.parquet", tables.PICTURES)
     assert set(pictures["cell_id"]) <= set(found.errors["cell_id"])
-    assert "data:image/png" in (shown / "report.html").read_text()
-    hidden = tmp_path / "hidden"
-    leukoscope.evaluate(finished, dataset=cells, pictures=False, out=hidden)
-    assert not (hidden / "pictures.parquet").exists()
-    assert "data:image/png" not in (hidden / "report.html").read_text()
+    assert "data:image/png" in (out / "report.html").read_text()
 
 
-def test_a_report_can_be_made_again(finished, cells, tmp_path):
-    """From the folder's tables alone, the same bytes; without pictures on request."""
-    out = tmp_path / "scores"
-    leukoscope.evaluate(finished, dataset=cells, out=out)
+def test_a_report_can_be_made_again_from_the_tables_alone(shown, tmp_path):
+    """The same bytes; --no-pictures leaves the cells out of it."""
+    out = shutil.copytree(shown[0], tmp_path / "scores")
     before = (out / "report.html").read_bytes()
     (out / "report.html").unlink()
     assert leukoscope.report(out) == out / "report.html"
@@ -189,3 +192,10 @@ def test_a_report_can_be_made_again(finished, cells, tmp_path):
     leukoscope.report(out, pictures=False)
     assert b"data:image/png" not in (out / "report.html").read_bytes()
     json.loads((out / "report.json").read_text())
+
+
+def test_no_picture_is_kept_where_none_is_wanted(finished, cells, tmp_path):
+    """Neither in the page nor in a table."""
+    leukoscope.evaluate(finished, dataset=cells, pictures=False, out=tmp_path / "hidden")
+    assert not (tmp_path / "hidden" / "pictures.parquet").exists()
+    assert "data:image/png" not in (tmp_path / "hidden" / "report.html").read_text()
