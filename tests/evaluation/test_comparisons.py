@@ -39,6 +39,11 @@ def test_an_arm_against_itself_differs_by_nothing():
     assert rows.height == 2 * len(SCALARS)
     assert rows["value"].to_list() == [0.0] * rows.height
     assert rows["p_value"].to_list() == [1.0] * rows.height
+    assert rows["low"].null_count() == rows["high"].null_count() == rows.height
+    beside = study_table("s", arms, "none", "macro_f").filter(
+        pl.col("method").str.starts_with("pigeonhole")
+    )
+    assert beside["low"].null_count() == beside.height
 
 
 def test_exchanging_the_arms_turns_the_sign():

@@ -2,12 +2,16 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from scipy.stats import t as student
+from scipy.stats import ttest_rel
 from tests.evaluation.drawn import predictions
 from tests.evaluation.forecasting import forecasts
 
 from leukoscope.evaluation.fixed_models import NON_INFERIORITY, REPLICA, comparison_of
 from leukoscope.evaluation.results import AS_IF_CASES
 from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.foundation.progress import noting
+from leukoscope.stats.verdicts import holm
 
 KEY = ("metric", "view", "category", "method")
 
@@ -26,18 +30,21 @@ def differences(found, arm):
 
 
 def test_a_model_against_its_copy_differs_by_nothing():
-    """Every difference is 0 with p = 1, and the ratio of errors 1."""
+    """Every difference is 0 with p = 1, and the ratio of errors 1; none has bounds."""
     table = forecasts(1)
     found = compared({"one": table, "copy": table})
     rows = found.results.filter(pl.col("arm") == "copy", pl.col("baseline") == "one")
     rows = rows.filter(~pl.col("method").str.contains(REPLICA))
+    assert rows["low"].null_count() == rows["high"].null_count() == rows.height
     ratio = rows.filter(pl.col("metric") == "error_ratio")["value"]
     assert (ratio == 1).all()
     zero = rows.filter(pl.col("metric") != "error_ratio")
     assert (zero["value"] == 0).all()
     tested = zero.filter(pl.col("p_value").is_not_null())
-    tested = tested.filter(~pl.col("method").str.starts_with(NON_INFERIORITY))
     assert (tested["p_value"] == 1).all()
+    passed = rows.filter(pl.col("method").str.starts_with(NON_INFERIORITY))
+    assert passed["p_value"].to_list() == [None]
+    assert "undefined: no group shows a difference" in passed["method"].item()
 
 
 def test_exchanging_the_models_turns_every_difference_round():
@@ -98,6 +105,94 @@ def test_without_cases_each_difference_has_a_second_wider_interval():
     assert wide["value"].item() == plain["value"].item()
     ratio = (wide["high"] - wide["low"]).item() / (plain["high"] - plain["low"]).item()
     assert ratio == pytest.approx(np.sqrt(1 + 49 * 0.05))
+
+
+def test_the_wider_interval_has_its_own_p_and_its_own_holm():
+    """The standard error grows by the same factor; adjusted over the models by itself."""
+    arms = {name: predictions(6, n_cases=0, purpose=name) for name in ("a", "b", "c")}
+    rows = compared(arms, primary="accuracy").results.filter(metric="accuracy", view="strict")
+    wide = rows.filter(pl.col("unit") == AS_IF_CASES).sort("arm")
+    own = rows.filter(
+        pl.col("method").str.starts_with("paired jackknife t,"), pl.col("unit") != AS_IF_CASES
+    ).sort("arm")
+    degrees = 119
+    error = (own["high"] - own["value"]).to_numpy() / student.ppf(0.975, degrees)
+    t = own["value"].to_numpy() / error / np.sqrt(1 + 49 * 0.05)
+    expected = 2 * student.sf(np.abs(t), degrees)
+    np.testing.assert_allclose(wide["p_value"].to_numpy(), expected)
+    np.testing.assert_allclose(wide["p_adjusted"].to_numpy(), holm(expected))
+    assert (wide["p_value"] > own["p_value"]).all()
+
+
+def test_models_that_read_a_label_differently_are_not_compared():
+    """One answers neutrophil, the other band and segmented: both and the way out are named."""
+    fine = predictions(9)
+    coarse = fine.with_columns(
+        predicted=pl.col("predicted").replace({"band": "neutrophil", "segmented": "neutrophil"})
+    )
+    for arms in ({"fine": fine, "coarse": coarse}, {"coarse": coarse, "fine": fine}):
+        with pytest.raises(DataError, match="answer different categories") as caught:
+            compared(arms)
+        for words in ("fine", "coarse", "neutrophil", "segmented, band", "merge band and"):
+            assert words in str(caught.value)
+        assert "cell_id" not in str(caught.value)
+
+
+def test_probabilities_of_other_categories_are_said_to_be_left_out():
+    """The losses of 4 categories are not held against those of 5, and that is noted."""
+    table = forecasts(10)
+    more = forecasts(10, purpose="more").with_columns(p_monocyte=pl.lit(0.0))
+    told = []
+    with noting(told.append):
+        found = compared({"four": table, "five": more})
+    metrics = found.results.filter(pl.col("baseline").is_not_null())["metric"]
+    assert not set(metrics) & {"auroc", "brier", "log_loss"}
+    assert len(told) == 1
+    assert "of five are not compared with those of four" in told[0]
+    assert "monocyte only in one" in told[0]
+
+
+def test_models_that_call_all_alike_are_named():
+    """Two names for one tool's calls; a third that differs is not named."""
+    table, other = predictions(11), predictions(11, purpose="other")
+    told = []
+    with noting(told.append):
+        compared({"one": table, "other": other, "twin": table.sample(fraction=1.0, seed=1)})
+    assert told == ["The calls of one and twin are the same in all 120 cells."]
+
+
+def test_replicas_stand_for_what_they_tested():
+    """The paired t has the mean of the groups' differences; Wald's interval is a model's own."""
+    arms = {name: predictions(12, n_cells=90, n_cases=7, purpose=name) for name in ("a", "b", "c")}
+    rows = compared(arms).results.filter(
+        pl.col("method").str.starts_with(REPLICA), metric="accuracy", view="strict"
+    )
+    right = {
+        arm: table.group_by("case")
+        .agg(share=(pl.col("predicted") == pl.col("category")).mean())
+        .sort("case")["share"]
+        for arm, table in arms.items()
+    }
+    paired = rows.filter(pl.col("method").str.contains("paired t of group"), arm="b")
+    assert paired["value"].item() == pytest.approx((right["b"] - right["a"]).mean())
+    test = ttest_rel(right["b"].to_numpy(), right["a"].to_numpy())
+    assert paired["p_value"].item() == pytest.approx(test.pvalue)
+    wald = rows.filter(pl.col("method").str.contains("Wald"))
+    assert wald["arm"].sort().to_list() == ["a", "b", "c"]
+    assert wald["baseline"].null_count() == 3
+    for row in wald.iter_rows(named=True):
+        table = arms[row["arm"]]
+        assert row["value"] == pytest.approx((table["predicted"] == table["category"]).mean())
+
+
+def test_no_p_value_is_nothing():
+    """Opposite calls of 1,500 cells: p is too small for a number, and yet is not 0."""
+    good = predictions(13, n_cells=1500, n_cases=0, right=0.98, names=("band", "segmented"))
+    turned = pl.col("predicted").replace({"band": "segmented", "segmented": "band"})
+    found = compared({"good": good, "bad": good.with_columns(turned)})
+    smallest = found.results["p_value"].min()
+    assert smallest == 1e-300
+    assert found.results["p_adjusted"].min() > 0
 
 
 def test_models_of_other_cells_or_labels_are_not_compared():

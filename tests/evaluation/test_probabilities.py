@@ -13,7 +13,7 @@ from leukoscope.evaluation.probabilities import BORDER, probability_rows
 
 def rows_of(table, sensitivity=0.9):
     """Give {(metric, category): row}."""
-    found = probability_rows(forecasts_of(table), {"view": "strict"}, sensitivity)
+    found = probability_rows(forecasts_of(table), {"view": "strict", "unit": "case"}, sensitivity)
     return {(row["metric"], row.get("category")): row for row in found}
 
 

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selenium.webdriver import Chrome
 from tests.reporting.reading import Element, read, rows, table
-from tests.reporting.scored import SURNAME, comparison, planted, shuffled
+from tests.reporting.scored import SURNAME, comparison, planted, predictions, shuffled
 from tests.reporting.test_browser import PAPER_PX, look, written
 from tests.reporting.test_evaluation_page import sound
 from tests.reporting.test_study_document import HOSTILE
 
+from leukoscope.evaluation.fixed_models import comparison_of
 from leukoscope.evaluation.results import AS_IF_CASES
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.reporting.comparison_page import ComparisonPage, comparison_page
@@ -210,7 +211,7 @@ def test_published_tests_are_folded_under_a_warning() -> None:
     assert section.all("h2")[0].words() == "What published papers did, and why not to rely on it"
     (folded,) = section.all("details")
     assert len(section.all("table")) == len(folded.all("table")) == 1
-    found = rows(folded.all("tbody")[0])
+    found = [row for body in folded.all("tbody") for row in rows(body)]
     replicas = page.results.filter(pl.col("method").str.starts_with("replica"))
     assert len(found) == replicas.height
     outside = built.words().replace(section.words(), "")
@@ -220,6 +221,12 @@ def test_published_tests_are_folded_under_a_warning() -> None:
     (cells,) = [row for row in found if row[0].startswith("McNemar")]
     assert cells[1] == signed(mcnemar["value"])
     assert p_of(cells[2]) == pytest.approx(mcnemar["p_value"], abs=6e-3)
+    alone = [row for row in found if row[0].startswith("Wald")]
+    models = [row[0].split("independent ")[1] for row in alone]
+    assert models == [f"model {n}, accuracy{end}" for n in (1, 2) for end in ("", ", merged")]
+    wald = row_of(page, "accuracy", "replica: Wald", arm="model-1", baseline=None)
+    texts = [f"{100 * wald[name]:.1f}" for name in ("value", "low", "high")]
+    assert alone[0][1] == f"{texts[0]} {texts[1]} to {texts[2]}"
 
 
 def test_each_model_stands_by_itself_too() -> None:
@@ -227,7 +234,7 @@ def test_each_model_stands_by_itself_too() -> None:
     bodies = table(read(HTML["three"]), "table-models").all("tbody")
     assert len(bodies) == 2
     assert [row[0] for row in rows(bodies[0])[1:]] == ["Model 1 baseline", "Model 2", "Model 3"]
-    own = row_of(PAGES["three"], "accuracy", "", arm="model-3", baseline=None)
+    own = row_of(PAGES["three"], "accuracy", "jackknife", arm="model-3", baseline=None)
     texts = [f"{100 * own[name]:.1f}" for name in ("value", "low", "high")]
     assert rows(bodies[0])[3][1] == f"{texts[0]} {texts[1]} to {texts[2]}"
 
@@ -362,3 +369,40 @@ def test_the_page_fits_screen_and_paper(browser: Chrome, tmp_path: Path) -> None
         look(browser, address, width_px, media, "light")
         wide = browser.execute_script("return document.documentElement.scrollWidth")
         assert wide <= width_px
+
+
+def test_models_alike_everywhere_are_undecided_with_the_reason() -> None:
+    """A cell says that there is no interval and why; the figures draw it, too."""
+    table_of = predictions("model-1")
+    found = comparison_of({"model-1": table_of, "model-2": table_of}, "model-1", "macro_f", 0.02)
+    kept = {name: getattr(found, name) for name in ("results", "confusion", "points", "guards")}
+    page = ComparisonPage("model-1", "macro_f", 0.02, **kept)
+    built = read(comparison_page(page))
+    assert words_of(built) == {"Model 2": "undecided"}
+    why = "no group shows a difference, and nothing tells how far others would"
+    text = built.all("ul", **{"class": "verdicts models"})[0].words()
+    assert text.endswith(f"difference in macro-F 0.0 points, no interval ({why}).")
+    assert rows(table(built, "table-differences").all("tbody")[0])[0][1] == (
+        f"0.0 no interval: {why}"
+    )
+    assert rows(table(built, "table-not-worse"))[1][1] == f"undefined {why}"
+    assert json.loads(comparison_json(page))["models"]["model-2"]["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(("p_adjusted", "word"), [(0.04, "better"), (0.06, "undecided")])
+def test_for_other_people_the_wider_interval_has_its_own_p(p_adjusted: float, word: str) -> None:
+    """Of several models the p value of the widened interval decides, not the narrow one's."""
+    page = comparison(3, unit="family")
+    wide = (pl.col("unit") == AS_IF_CASES) & (pl.col("metric") == "macro_f")
+    wide &= (pl.col("view") == "strict") & pl.col("baseline").is_not_null()
+    changed = {"value": 0.06, "low": 0.01, "high": 0.11, "p_adjusted": p_adjusted}
+    columns = [
+        pl.when(wide).then(pl.lit(number)).otherwise(pl.col(name)).alias(name)
+        for name, number in changed.items()
+    ]
+    page = planted(page, value=0.06, low=0.03, high=0.09, p_adjusted=0.001)
+    page = replace(page, results=page.results.with_columns(columns))
+    built = read(comparison_page(page, {}))
+    text = built.all("ul", **{"class": "verdicts models"})[0].words()
+    assert words_of(built) == {"Model 2": "better", "Model 3": "better"}
+    assert text.count(f"For other people, as assumed below: +1.0 to +11.0, {word}.") == 2

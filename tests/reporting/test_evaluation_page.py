@@ -259,7 +259,7 @@ def test_few_cases_say_how_often_such_intervals_covered() -> None:
     letters = {each.words() for each in section.all("td") for each in each.all("sup")}
     notes = section.all("ul", **{"class": "notes"})[0].all("li")
     assert letters == {each.all("sup")[0].words() for each in notes}
-    assert all("in simulation of 10 cases" in each.words() for each in notes[:1])
+    assert all("in simulation (10 cases" in each.words() for each in notes[:1])
     assert not read(HTML["bare"]).all("ul", **{"class": "notes"})
 
 

@@ -14,7 +14,12 @@ from tests.reporting.rotation import rotation
 from leukoscope.reporting.answer import answer_of, answer_sentence
 from leukoscope.reporting.contents import StudyPage, scores_of
 from leukoscope.reporting.study_page import study_page
-from leukoscope.reporting.verdicts import primary_score, verdict_of
+from leukoscope.reporting.verdicts import (
+    assumed_verdict,
+    primary_score,
+    verdict_of,
+    widening,
+)
 
 NAMES = ("none", "c", "a", "b")
 PAGE: StudyPage = example(arms=dict.fromkeys(NAMES, ""), n_replicates=2)
@@ -169,3 +174,23 @@ def test_other_people_are_not_promised_more_than_these() -> None:
     assert lost.count("as assumed below: +4.1 to +5.9, undecided.") == 2
     kept = three_arms(**clear, p_adjusted=0.01)
     assert kept.count("as assumed below: +4.1 to +5.9, helps.") == 2
+
+
+@pytest.mark.parametrize(("n_others", "then"), [(1, "helps"), (4, "undecided")])
+def test_for_other_people_the_number_of_comparisons_counts_too(n_others: int, then: str) -> None:
+    """The widened interval just excludes 0: enough for one arm, not for one of four."""
+    names = ("none", "a", "b", "c", "d")[: n_others + 1]
+    page = example(arms=dict.fromkeys(names, ""), n_replicates=5, unit="family")
+    half = 0.02 / widening() * 0.99
+    planted = {"value": 0.02, "low": 0.02 - half, "high": 0.02 + half, "p_adjusted": 0.001}
+    page = with_primary(page, **planted)
+    score = primary_score(page, scores_of(page), "a")
+    assert verdict_of(page, score) == "helps"
+    assert assumed_verdict(page, score) == then
+
+
+def test_a_small_difference_for_other_people_needs_no_adjusting() -> None:
+    """What lies within the margin after widening stays; it is no claim of a difference."""
+    text = three_arms(value=0.001, low=0.0, high=0.002, unit="family", p_adjusted=0.6)
+    assert text.count("no difference larger than 1.0 points") >= 2
+    assert text.count("−0.1 to +0.3, no difference larger than 1.0 points.") == 2

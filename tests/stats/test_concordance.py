@@ -240,6 +240,15 @@ def test_scores_that_part_the_cells_wholly_have_an_exact_bound():
     np.testing.assert_allclose(inverted.high, 1 - seen.low)
 
 
+def test_one_case_with_most_of_the_scarcer_cells_is_not_averaged_away():
+    """Ten positive cells of one case and one of another: a cell's case has 101/11 of them."""
+    positive = np.arange(60) < 11
+    groups = np.where(np.arange(60) < 10, 0, np.arange(60) % 6 + 1)
+    effective = 11 / (1 + (101 / 11 - 1) * 0.05)
+    seen = auroc_interval(positive * 1.0, positive, groups)
+    np.testing.assert_allclose(seen.low, clopper_pearson(effective, effective)[0])
+
+
 def test_the_exact_bound_holds_for_independent_pairs():
     """At the true AUROC it gives, eight of eight disjoint pairs are won 2.5 times in a hundred."""
     positive = np.arange(40) < 8

@@ -7,17 +7,14 @@ from tests.reference import jackknife_reference
 
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
+from leukoscope.stats import jackknife
 from leukoscope.stats.binomial import clopper_pearson, wilson
+from leukoscope.stats.design import EXACT, exact_method
 from leukoscope.stats.intervals import (
-    EXACT,
     WILSON,
-    Interval,
-    design_effect,
-    exact_in_groups,
     grouped_intervals,
     jackknife_agreement,
     jackknife_logit,
-    widen,
 )
 from leukoscope.stats.scores import AGREEMENT_METRICS, scores
 
@@ -199,10 +196,10 @@ def test_families_of_one_are_given_wilson():
 
 @pytest.mark.parametrize("right", [[4, 6], [0, 0], [2, 3]])
 def test_proportions_without_spread_are_exact_on_fewer_cells(right):
-    """All right, all wrong, or the same share in each group: 10 cells in 2 groups count as 8⅓."""
+    """All right, all wrong, or the same share in each group: a cell's group has 5.2 cells."""
     cells = [4, 6]
     seen = grouped_intervals(two_by_two(right, cells))["accuracy"]
-    expected = clopper_pearson(sum(right) / 1.2, sum(cells) / 1.2)
+    expected = clopper_pearson(sum(right) / 1.21, sum(cells) / 1.21)
     np.testing.assert_allclose((seen.low, seen.high), expected)
     assert seen.method == EXACT
     assert "n/deff cells, assuming an intraclass correlation of .05" in seen.method
@@ -218,16 +215,81 @@ def test_cells_do_not_pretend_to_be_people():
     assert (many.low, many.method) == (wilson(400, 400)[0], WILSON)
 
 
-@given(COUNTS, st.integers(1, 50))
-def test_more_groups_never_widen_an_exact_interval(counts, n_groups):
-    """With as many groups as cells it is the plain one; with fewer it holds that one."""
-    successes, trials = counts
-    plain = clopper_pearson(successes, trials)
-    wide, close = exact_in_groups(*counts, n_groups), exact_in_groups(*counts, n_groups + 1)
-    assert wide.low <= close.low + 1e-12
-    assert wide.high >= close.high - 1e-12
-    alone = exact_in_groups(*counts, trials)
-    np.testing.assert_allclose((alone.low, alone.high), plain)
+def test_another_correlation_may_be_assumed():
+    """Fifty families of ten copies each are fifty cells, in every proportion."""
+    matrices = np.array([[[10, 0], [0, 0]], [[0, 0], [0, 10]]] * 25)
+    seen = grouped_intervals(matrices, assumed_icc=1)
+    assert seen["accuracy"].low == pytest.approx(clopper_pearson(50, 50)[0])
+    assert seen["accuracy"].method == exact_method(1) != EXACT
+    for name in ("recall", "precision", "specificity"):
+        assert seen[name][0].low == pytest.approx(clopper_pearson(25, 25)[0])
+    with pytest.raises(UsageError, match="design effect"):
+        grouped_intervals(matrices, assumed_icc=-1)
+
+
+def test_exact_bounds_know_that_one_case_holds_nearly_all_cells():
+    """A thousand right calls, 991 of one case: worth 20 cells, and no more."""
+    seen = grouped_intervals(two_by_two([991] + [1] * 9, [991] + [1] * 9))["accuracy"]
+    assert seen.low == pytest.approx(0.832, abs=1e-3)
+
+
+def test_all_wrong_calls_have_no_interval_of_agreement():
+    """Mcc and kappa of three categories called each other come of the margins alone."""
+    matrices = stream(12, "wrong").integers(1, 9, size=(8, 3, 3)) * (1 - np.eye(3, dtype=int))
+    seen, expected = grouped_intervals(matrices), scores(matrices.sum(axis=0))
+    for name in AGREEMENT_METRICS:
+        assert seen[name].value == pytest.approx(float(expected[name]))
+        assert np.isnan([seen[name].low, seen[name].high]).all()
+        assert seen[name].method.startswith("undefined: every call is wrong")
+    matrices[0, 0, 0] = 1
+    assert grouped_intervals(matrices)["kappa"].low < seen["kappa"].value
+
+
+def rare_in(number, n_holding, n_groups=51):
+    """Draw recalls .95, .9 and .8 at a correlation of .2, the last of few groups."""
+    rng = stream(13, "rare", number)
+    matrices = np.zeros((n_groups, 3, 3), dtype=np.int64)
+    for c, (share, cells) in enumerate(((0.95, 100), (0.9, 40), (0.8, 10))):
+        holding = n_holding if c == 2 else n_groups
+        right = rng.binomial(cells, rng.beta(4 * share, 4 * (1 - share), holding))
+        matrices[:holding, c, c] = right
+        matrices[:holding, c, (c + 1) % 3] = cells - right
+    return matrices
+
+
+def test_a_rare_category_lends_its_degrees_to_the_means():
+    """Three of 51 cases hold it, 300 sets: t with 50 degrees falls short, said and mended."""
+    n_sets, covered, without, share = 300, 0, 0, (0.95 + 0.9 + 0.8) / 3
+    for number in range(n_sets):
+        matrices = rare_in(number, 3)
+        seen = grouped_intervals(matrices)["balanced_accuracy"]
+        left = jackknife.leave_one_out(jackknife.group_margins(matrices))["balanced_accuracy"]
+        plain = jackknife_logit(seen.value, left)
+        assert seen.low <= plain.low < plain.high <= seen.high
+        covered += seen.low <= share <= seen.high
+        without += plain.low <= share <= plain.high
+    assert without / n_sets < 0.88
+    assert covered / n_sets > 0.92
+
+
+def test_degrees_of_a_mean_are_those_of_satterthwaite():
+    """Recomputed with loops from recalls without each group; no word where all groups hold all."""
+    matrices = rare_in(0, 4, 9)
+    variances, holding = [], []
+    for c in range(3):
+        left = [row[c] for row in jackknife_reference.without_each(matrices.tolist(), "recall")]
+        mean = sum(left) / 9
+        variances.append(8 / 9 * sum((one - mean) ** 2 for one in left) / 9)
+        holding.append(sum(matrix[c].sum() > 0 for matrix in matrices))
+    parts = [v**2 / (n - 1) for v, n in zip(variances, holding, strict=True)]
+    degrees = sum(variances) ** 2 / sum(parts)
+    for name in ("balanced_accuracy", "macro_f"):
+        method = grouped_intervals(matrices)[name].method
+        assert method.endswith("degrees: not every group holds every category")
+        if name == "balanced_accuracy":
+            assert f"; t of {degrees:.3g} degrees" in method
+        full = grouped_intervals(rare_in(0, 9, 9))[name].method
+        assert full == "jackknife t on the logit scale, 9 groups"
 
 
 def test_a_category_in_one_group_only_has_no_interval():
@@ -250,7 +312,8 @@ def test_absent_categories_and_empty_tables_are_undefined():
     seen = grouped_intervals(matrices)
     for name in ("recall", "precision", "f"):
         assert np.isnan([seen[name][2].value, seen[name][2].low, seen[name][2].high]).all()
-        assert seen[name][2].method == "undefined: no cells to score"
+        reason = "never called" if name == "precision" else "no cells to score"
+        assert seen[name][2].method == f"undefined: {reason}"
     assert seen["specificity"][2].value == 1
     assert seen["specificity"][2].method == EXACT
     for _, _, interval in flat(grouped_intervals(np.zeros((3, 2, 2), dtype=np.int64))):
@@ -339,52 +402,3 @@ def test_jackknife_covers_clustered_cells_where_wilson_does_not():
     error = np.sqrt(0.95 * 0.05 / n_sets)
     assert abs(covered / n_sets - 0.95) < 4 * error
     assert naive / n_sets < 0.6
-
-
-def test_design_effect_of_fifty_cells():
-    """Intraclass correlation .05 and 50 cells a case: 3.45 times the variance."""
-    assert design_effect(0.05, 50) == pytest.approx(3.45)
-    assert design_effect(0, 50) == design_effect(0.3, 1) == 1
-
-
-@pytest.mark.parametrize(("icc", "cells"), [(-0.1, 5), (1.1, 5), (0.1, 0.5), (np.nan, 5)])
-def test_impossible_design_effects_are_refused(icc, cells):
-    """A correlation above 1 is a slip, not a wide interval."""
-    with pytest.raises(UsageError, match="design effect"):
-        design_effect(icc, cells)
-
-
-def test_widening_multiplies_half_widths_on_the_logit_scale():
-    """An effect of 4 doubles both half widths; two steps multiply."""
-    before = Interval(0.8, *wilson(80, 100), WILSON)
-    after = widen(before, 4)
-
-    def logit(share):
-        return np.log(share / (1 - share))
-
-    assert logit(0.8) - logit(after.low) == pytest.approx(2 * (logit(0.8) - logit(before.low)))
-    assert logit(after.high) - logit(0.8) == pytest.approx(2 * (logit(before.high) - logit(0.8)))
-    twice = widen(widen(before, 2), 2)
-    np.testing.assert_allclose((twice.low, twice.high), (after.low, after.high))
-    assert "design effect of 4" in after.method
-
-
-@pytest.mark.parametrize("successes", [0, 60])
-def test_widening_an_exact_interval_is_having_fewer_cells(successes):
-    """60 of 60 at a design effect of 3 is 20 of 20."""
-    wide = widen(Interval(successes / 60, *clopper_pearson(successes, 60), EXACT), 3)
-    np.testing.assert_allclose((wide.low, wide.high), clopper_pearson(successes / 3, 20))
-
-
-def test_widening_by_nothing_or_of_nothing_keeps_the_bounds():
-    """An effect of 1 changes no bound, a missing bound stays missing, a clipped one clipped."""
-    interval = Interval(0.8, 0.7, 0.9, "x")
-    same = widen(interval, 1)
-    np.testing.assert_allclose((same.low, same.high), (0.7, 0.9))
-    missing = Interval(0.8, np.nan, np.nan, "undefined: fewer than 2 groups")
-    assert widen(missing, 3) is missing
-    clipped = widen(Interval(0.9, 0.7, 1.0, "x"), 3)
-    assert clipped.low < 0.7
-    assert clipped.high == 1
-    with pytest.raises(UsageError, match="at least 1"):
-        widen(interval, 0.5)

@@ -7,7 +7,7 @@ from tests.reference import jackknife_reference
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.stats.intervals import grouped_intervals
-from leukoscope.stats.jackknife import cells_behind, group_margins, leave_one_out
+from leukoscope.stats.jackknife import cells_behind, group_margins, leave_one_out, satterthwaite
 from leukoscope.stats.scores import AGREEMENT_METRICS, CATEGORY_METRICS, SCALAR_METRICS, scores
 
 
@@ -58,6 +58,15 @@ def test_cells_behind_a_score_by_hand(metric, expected):
     """Specificity speaks of the cells of other categories; an agreement of all cells."""
     matrices = np.array([[[1, 0, 1], [0, 4, 0], [0, 0, 0]], [[0, 0, 0], [0, 6, 0], [0, 0, 0]]])
     assert cells_behind(group_margins(matrices), metric).tolist() == expected
+
+
+def test_degrees_of_a_sum_by_hand():
+    """Equal variances of 3 and 5 groups: 4 / (1/2 + 1/4); one part alone has its own degrees."""
+    assert satterthwaite([1, 1], [3, 5], 50) == pytest.approx(16 / 3)
+    assert satterthwaite([0, 2], [3, 5], 50) == 4
+    assert satterthwaite([1, 1], [3, 5], 4.5) == 4.5
+    assert satterthwaite([0, 0.3], [2, 51], 50) == satterthwaite([0, 0], [2, 2], 50) == 50
+    assert satterthwaite([1, 1], [1, 5], 50) == 0
 
 
 def test_many_groups_need_little_memory():

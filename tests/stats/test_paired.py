@@ -10,7 +10,7 @@ from tests.reference import jackknife_reference
 
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
-from leukoscope.stats.paired import paired_by_category, paired_difference
+from leukoscope.stats.paired import NO_DIFFERENCE, paired_by_category, paired_difference
 from leukoscope.stats.scores import CATEGORY_METRICS, SCALAR_METRICS, scores
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
@@ -94,7 +94,7 @@ def test_degrees_and_bounds_stay_within_reason(seed, n_replicates, n_groups):
         *arms_of(seed, n_replicates=n_replicates, n_groups=n_groups), "macro_f"
     )
     if np.isnan(seen.degrees):
-        assert seen.method.startswith(("undefined", "no variance"))
+        assert seen.method.startswith("undefined")
         return
     assert seen.degrees >= min(n_replicates, n_groups) - 1
     assert -1 <= seen.low <= seen.value <= seen.high <= 1
@@ -132,11 +132,12 @@ def test_interval_and_p_value_agree(seed):
 
 @pytest.mark.parametrize("metric", SCALAR_METRICS)
 def test_an_arm_against_itself_differs_by_nothing(metric):
-    """No difference, no variance, p of 1."""
+    """No difference and p of 1, but no bounds: nothing tells how far other groups would differ."""
     before, _ = arms_of(8)
     seen = paired_difference(before, before, metric)
-    assert (seen.value, seen.low, seen.high, seen.p_value) == (0, 0, 0, 1)
-    assert seen.method.startswith("no variance")
+    assert (seen.value, seen.p_value) == (0, 1)
+    assert np.isnan([seen.low, seen.high, seen.degrees]).all()
+    assert seen.method == f"undefined: {NO_DIFFERENCE}"
 
 
 def test_the_same_gain_everywhere_cannot_be_judged():

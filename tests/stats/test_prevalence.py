@@ -10,7 +10,8 @@ from tests.reference import jackknife_reference, prevalence_reference
 
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
-from leukoscope.stats.intervals import Interval
+from leukoscope.stats.design import effective_cells
+from leukoscope.stats.intervals import Interval, jackknife_agreement, jackknife_logit
 from leukoscope.stats.prevalence import prevalence_intervals, repriored, reweighted
 from leukoscope.stats.scores import (
     AGREEMENT_METRICS,
@@ -217,9 +218,10 @@ def test_merging_first_is_the_same_where_the_merged_keep_their_proportions():
     mix = [0.3 * counts.sum(), 0.1 * counts.sum(), counts[2], counts[3]]
     coarse = [mix[0], mix[1], mix[2] + mix[3]]
     first = prevalence_intervals(merge(matrices, labels), coarse)
-    for (_, _, one), (_, _, other) in zip(
-        flat(first), flat(prevalence_intervals(matrices, mix, labels=labels)), strict=True
-    ):
+    second = prevalence_intervals(matrices, mix, labels=labels)
+    assert set(second) - set(first) == {"recall", "balanced_accuracy"}
+    both = flat(first), flat({name: second[name] for name in first})
+    for (_, _, one), (_, _, other) in zip(*both, strict=True):
         assert one.value == pytest.approx(other.value)
     fine = merge(reweighted(matrices, mix), labels)
     np.testing.assert_allclose(fine, merge(reweighted(fine, coarse), range(3)))
@@ -237,17 +239,104 @@ def test_categories_of_no_cells_and_no_share_stay_out():
         for one, other in zip(seen[name], alone[name], strict=False):
             assert (one.low, one.high) == pytest.approx((other.low, other.high))
     assert np.isnan(seen["precision"][3].value)
-    assert seen["precision"][3].method == "undefined: no cells to score"
+    assert seen["precision"][3].method == "undefined: never called"
 
 
-def test_perfect_scores_have_no_bounds_at_a_mix():
-    """Nothing wrong in any group: exactly 1 whatever the mix, and no exact method for it."""
+def test_perfect_scores_reach_to_the_worst_kind_of_call_not_seen():
+    """Nothing wrong: accuracy may lack what the most weighted category's limit leaves open."""
     matrices = np.array([np.diag([3, 7, 11]), np.diag([5, 1, 13]), np.diag([2, 9, 49])])
-    for name, _, seen in flat(prevalence_intervals(matrices, [0.1, 0.3, 0.7])):
-        assert seen.value == 1
-        assert np.isnan([seen.low, seen.high]).all()
-        assert seen.method.startswith("undefined: a score of exactly 1 shows no spread"), name
-        assert seen.method.endswith("and there is no exact method at a stated mix")
+    mix = np.array([0.5, 0.3, 0.2])
+    seen = prevalence_intervals(matrices, mix)
+    for name, _, one in flat(seen):
+        assert one.value == one.high == 1
+        assert 0 < one.low < 1, name
+        assert "low: no call of a kind that was not seen is taken for impossible" in one.method
+        assert one.method.endswith("intraclass correlation of .05")
+    sizes = np.array([[3, 5, 2], [7, 1, 9], [11, 13, 49]])
+    limits = 1 - 0.025 ** (1 / np.array([effective_cells(row) for row in sizes]))
+    assert seen["accuracy"].low == pytest.approx(1 - (mix * limits).max())
+    wrong = max(mix[1] * limits[1], mix[2] * limits[2])
+    assert seen["precision"][0].low == pytest.approx(mix[0] / (mix[0] + wrong))
+    copies = prevalence_intervals(matrices, mix, assumed_icc=1)
+    assert copies["accuracy"].low < seen["accuracy"].low
+    assert copies["accuracy"].method.endswith("correlation of 1")
+
+
+def test_a_kind_of_call_seen_once_is_left_to_the_jackknife():
+    """With every kind seen, no bound is moved; without one, none is drawn in."""
+    matrices = stream(14, "kinds").integers(1, 9, size=(6, 3, 3))
+    before = prevalence_intervals(matrices, [500, 1, 3])
+    assert not any("not seen" in one.method for _, _, one in flat(before))
+    matrices[:, 0, 1] = 0
+    left = {name: [] for name in (*WHOLE, *BY_CATEGORY)}
+    for g in range(6):
+        rest = scores(reweighted(np.delete(matrices, g, axis=0).sum(axis=0), [500, 1, 3]))
+        for name, found in left.items():
+            found.append(rest[name])
+    moved = 0
+    for name, c, one in flat(prevalence_intervals(matrices, [500, 1, 3])):
+        values = [np.atleast_1d(value)[c] for value in left[name]]
+        plain = (jackknife_agreement if name in AGREEMENT_METRICS else jackknife_logit)(
+            one.value, values
+        )
+        assert one.low <= plain.low + 1e-9
+        assert one.high >= plain.high - 1e-9
+        moved += (one.low < plain.low - 1e-9) | (one.high > plain.high + 1e-9)
+        assert ("not seen" in one.method) == (
+            (one.low < plain.low - 1e-9) | (one.high > plain.high + 1e-9)
+        )
+    assert moved
+
+
+def few_segmented(number, cells):
+    """Draw 20 cases with one or two segmented cells, a twentieth of which are called band."""
+    rng = stream(15, "segmented", number)
+    matrices = np.zeros((20, 3, 3), dtype=np.int64)
+    for c, other, total, share in ((0, 1, cells, 0.95), (1, 0, 10, 0.85), (2, 1, 10, 0.99)):
+        matrices[:, c, c] = rng.binomial(total, share, 20)
+        matrices[:, c, other] = total - matrices[:, c, c]
+    return matrices
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_precision_of_bands_is_covered_though_few_segmented_cells_were_tested(cells):
+    """Weighted to ten segmented cells a band, 200 sets, the false calls often not seen at all."""
+    mix = np.array([5541, 536, 3719])
+    called = mix * [0.05, 0.85, 0.01]
+    truth, n_sets, covered = called[1] / called.sum(), 200, 0
+    for number in range(n_sets):
+        seen = prevalence_intervals(few_segmented(number, cells), mix)["precision"][1]
+        covered += seen.low <= truth <= seen.high
+    assert covered / n_sets >= 0.93
+
+
+def test_a_rare_category_lends_its_degrees_to_scores_at_a_mix():
+    """Accuracy at a mix is a sum of recalls: its degrees are theirs, weighted by the mix."""
+    matrices = stream(16, "degrees").integers(1, 12, size=(9, 3, 3))
+    mix = np.array([0.1, 0.1, 0.8])
+    full = prevalence_intervals(matrices, mix)
+    assert not any("degrees" in one.method for _, _, one in flat(full))
+    matrices[4:, 2] = 0
+    recall = np.array(jackknife_reference.without_each(matrices.tolist(), "recall"))
+    variances = ((mix * (recall - recall.mean(axis=0))) ** 2).sum(axis=0)
+    degrees = variances.sum() ** 2 / (variances**2 / [8, 8, 3]).sum()
+    seen = prevalence_intervals(matrices, mix)["accuracy"]
+    assert degrees < 8
+    assert f"; t of {degrees:.3g} degrees: not every group holds every category" in seen.method
+
+
+def test_merged_categories_have_a_recall_that_moves_with_the_mix():
+    """Bands called neutrophil less often than segmented cells: the mix tells how often in all."""
+    matrices = stream(17, "recall").integers(1, 12, size=(6, 4, 4))
+    labels, pooled = [0, 1, 2, 2], matrices.sum(axis=0)
+    assert "recall" not in prevalence_intervals(matrices, [1, 1, 1, 1], labels=[2, 0, 1, 3])
+    for mix in ([1, 1, 1, 9], [1, 1, 9, 1]):
+        seen = prevalence_intervals(matrices, mix, labels=labels)
+        within = pooled[2:, 2:].sum(axis=1) / pooled[2:].sum(axis=1)
+        assert seen["recall"][2].value == pytest.approx(within @ mix[2:] / 10)
+        recalls = [one.value for one in seen["recall"]]
+        assert seen["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
+        assert seen["recall"][2].low < seen["recall"][2].value < seen["recall"][2].high
 
 
 def test_a_constant_model_is_undefined_and_not_rounded_to_a_number():
@@ -256,7 +345,8 @@ def test_a_constant_model_is_undefined_and_not_rounded_to_a_number():
     matrices[:, :, 0] = stream(7, "constant").integers(1, 50, size=(4, 3))
     seen = prevalence_intervals(matrices, [1 / 3, 0.15, 0.7e-4])
     assert seen["specificity"][0].value == 0
-    assert "exactly 0 shows no spread" in seen["specificity"][0].method
+    assert seen["specificity"][0].low == 0 < seen["specificity"][0].high < 0.5
+    assert "high: no call of a kind that was not seen" in seen["specificity"][0].method
     assert np.isnan(seen["mcc"].value)
     assert seen["kappa"].value == pytest.approx(0, abs=1e-12)
     assert all(np.isnan(seen[name].low) for name in ("accuracy", "mcc", "kappa"))
@@ -268,7 +358,19 @@ def test_inverted_calls_are_exactly_minus_one():
     matrices = np.array([[[0, 3], [7, 0]], [[0, 5], [11, 0]], [[0, 2], [49, 0]]])
     seen = prevalence_intervals(matrices, [0.1, 0.7])["mcc"]
     assert seen.value == -1
+    assert np.isnan([seen.low, seen.high]).all()
     assert "exactly -1 shows no spread" in seen.method
+
+
+def test_agreement_of_all_wrong_calls_has_no_interval():
+    """Three categories called each other: mcc and kappa come of the margins alone."""
+    matrices = stream(18, "wrong").integers(1, 9, size=(8, 3, 3)) * (1 - np.eye(3, dtype=int))
+    seen = prevalence_intervals(matrices, [5, 2, 1])
+    for name in AGREEMENT_METRICS:
+        assert -1 < seen[name].value < 0
+        assert np.isnan([seen[name].low, seen[name].high]).all()
+        assert seen[name].method.startswith("undefined: every call is wrong")
+    assert seen["accuracy"].low == 0 < seen["accuracy"].high < 1
 
 
 def test_a_category_of_one_group_leaves_no_interval():

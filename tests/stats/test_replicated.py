@@ -4,7 +4,7 @@ from scipy.special import expit
 
 from leukoscope.foundation.streams import stream
 from leukoscope.stats.binomial import clopper_pearson
-from leukoscope.stats.intervals import exact_in_groups
+from leukoscope.stats.design import exact_in_groups
 from leukoscope.stats.replicated import replicated_intervals
 from leukoscope.stats.scores import SCALAR_METRICS, scores
 
@@ -89,7 +89,7 @@ def test_no_spread_at_all_is_exact_on_the_cells_of_one_replicate(right):
     two, five = (
         replicated_intervals(rare(np.full((r, 3), right), 10))["recall"][0] for r in (2, 5)
     )
-    expected = exact_in_groups(3 * right, 30, 3)
+    expected = exact_in_groups(3 * right, [10] * 3)
     assert (two.low, two.high) == (five.low, five.high) == (expected.low, expected.high)
     assert five.method == f"{expected.method}; cells of one replicate"
     close = clopper_pearson(3 * right, 30)

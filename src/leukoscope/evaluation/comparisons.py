@@ -10,6 +10,7 @@ from leukoscope.evaluation.predictions import Scored, prepare_together, views_of
 from leukoscope.evaluation.results import facts_of, score_rows, to_table
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
+from leukoscope.stats.intervals import Interval
 from leukoscope.stats.paired import TwoWay, paired_by_category, paired_difference
 from leukoscope.stats.pigeonhole import pigeonhole_differences
 from leukoscope.stats.replicated import replicated_intervals
@@ -124,13 +125,21 @@ def _difference_rows(
         row = facts_of(seen, view) | {"arm": arm, "baseline": baseline}
         beside = pigeonhole_differences(*pair, rng=stream(0, "pigeonhole", view, baseline, arm))
         for metric, interval in beside.items():
-            bounds = {"value": interval.value, "low": interval.low, "high": interval.high}
-            rows.append(row | {"metric": metric, "method": interval.method} | bounds)
+            rows.append(row | {"metric": metric} | _resampled(interval))
         for metric in CATEGORY_METRICS:
             by_category = paired_by_category(*pair, metric)
             for name, one in zip(seen.names, by_category, strict=True):
                 rows.append(row | {"metric": metric, "category": name} | _numbers(one))
     return rows
+
+
+def _resampled(found: Interval) -> dict[str, Any]:
+    """Give the bootstrap's interval; draws that are all the same show no width of 0."""
+    low, high, method = found.low, found.high, found.method
+    if low == high:
+        low = high = np.nan
+        method = f"{method}; undefined: all draws are the same"
+    return {"value": found.value, "low": low, "high": high, "method": method}
 
 
 def _numbers(found: TwoWay) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from leukoscope.evaluation.guards import guards_of
 from leukoscope.evaluation.points import points_table
 from leukoscope.evaluation.predictions import (
     Scored,
+    answers_of,
     in_order,
     prepare_together,
     read_truth,
@@ -23,12 +25,14 @@ from leukoscope.evaluation.results import (
     assumed_effect,
     confusion_table,
     facts_of,
+    icc_of,
     score_rows,
     to_table,
 )
-from leukoscope.foundation.errors import unknown_name
+from leukoscope.foundation.errors import DataError, unknown_name
+from leukoscope.foundation.progress import note
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import categories, tables
 from leukoscope.stats import fixed, ranking, replicas
 from leukoscope.stats import forecasts as losses
 from leukoscope.stats.blocks import blocks
@@ -89,6 +93,7 @@ def comparison_of(
 ) -> Comparison:
     """Compare fixed models and check the predictions of each; see :func:`comparison_table`."""
     results = comparison_table(arms, baseline, primary, margin)
+    _note_same_calls(arms)
     spoken = {arm: forecasts_of(table) for arm, table in arms.items()}
     points = [
         points_table({"strict": said}).with_columns(arm=pl.lit(arm))
@@ -137,19 +142,22 @@ def comparison_table(
     UsageError
         If the metric is unknown or the margin not above 0.
     DataError
-        If the predictions are not of the same cells with the same labels.
+        If the predictions are not of the same cells with the same labels, or the models
+        answer different categories, so that the same label is read differently.
     """
     if primary not in SCALAR_METRICS:
         raise unknown_name("primary metric", primary, SCALAR_METRICS)
     counted = dict(zip(arms, prepare_together(list(arms.values())), strict=True))
+    _refuse_other_words(arms, baseline)
     spoken = {arm: forecasts_of(table) for arm, table in arms.items()}
+    _note_other_probabilities(spoken, baseline)
     rows: list[Row] = []
     for view in views_of(counted[baseline].names):
         seen = {arm: one.view(view) for arm, one in counted.items()}
         for arm, one in seen.items():
-            rows += [
-                row | {"arm": arm} for row in score_rows(one, view, grouped_intervals(one.matrices))
-            ]
+            found = grouped_intervals(one.matrices, assumed_icc=icc_of(one.unit))
+            rows += [row | {"arm": arm} for row in score_rows(one, view, found)]
+            rows.append(facts_of(one, view) | {"arm": arm} | _wald(one))
         planned = primary if view == "strict" else None
         rows += _call_rows(seen, view, baseline, planned, margin)
         said = {arm: one.view(view) for arm, one in spoken.items() if one is not None}
@@ -167,6 +175,7 @@ def _call_rows(
     others = [arm for arm in seen if arm != baseline]
     pairs = {arm: (seen[baseline].matrices, seen[arm].matrices) for arm in others}
     facts = facts_of(seen[baseline], view)
+    assumed = facts["unit"] != "case"
     rows: list[Row] = []
     for metric in COMPARED:
         tests: list[list[Row]] = []
@@ -176,11 +185,13 @@ def _call_rows(
             tests.append([_numbers(found), _flip(found.value, *sign_flip(*pair, metric, rng))])
             if metric == planned:
                 tests[-1].append(_not_worse(found, margin))
+            if assumed:
+                tests[-1].append(_as_if_cases(found))
         if metric == planned:
             _adjust(tests)
         for arm, of_arm in zip(others, tests, strict=True):
             about = facts | {"metric": metric, "arm": arm, "baseline": baseline}
-            rows += [about | test for test in [*of_arm, *_as_if_cases(facts, of_arm[0])]]
+            rows += [about | test for test in of_arm]
     for arm, pair in pairs.items():
         about = facts | {"arm": arm, "baseline": baseline}
         names = seen[baseline].names
@@ -188,14 +199,19 @@ def _call_rows(
     return rows
 
 
-def _as_if_cases(facts: Row, found: Row) -> Iterator[Row]:
-    """Widen the interval of a difference to what other people would ask, if cases are unknown."""
-    if facts["unit"] == "case" or np.isnan(found["low"]):
-        return
+def _as_if_cases(found: FixedDifference) -> Row:
+    """Widen interval and test of a difference to what other people would ask."""
+    from scipy.special import stdtr
+
+    row = _numbers(found) | {"unit": AS_IF_CASES, "method": f"{found.method}; widened"}
+    if np.isnan(found.low):
+        return row
     factor = float(np.sqrt(assumed_effect(1.0)))
-    value = found["value"]
-    yield {"value": value, "unit": AS_IF_CASES, "method": f"{found['method']}; widened"} | {
-        bound: value + factor * (found[bound] - value) for bound in ("low", "high")
+    value, error = found.value, factor * found.standard_error
+    return row | {
+        "low": value + factor * (found.low - value),
+        "high": value + factor * (found.high - value),
+        "p_value": 2 * float(stdtr(found.degrees, -abs(value) / error)),
     }
 
 
@@ -219,8 +235,8 @@ def _by_category(pair: tuple[Any, Any], names: tuple[str, ...]) -> Iterator[Row]
 
 def _not_worse(found: FixedDifference, margin: float) -> Row:
     low, p_value = fixed.non_inferiority(found, margin)
-    test = "exact, the groups are alike" if found.standard_error == 0 else "one-sided jackknife t"
-    how = f"{NON_INFERIORITY}: {test}, margin {margin:g}; {CONDITIONAL}"
+    test = found.method.split("; ")[0] if np.isnan(low) else "one-sided jackknife t"
+    how = f"{NON_INFERIORITY}: {test}; margin {margin:g}; {CONDITIONAL}"
     return {"value": found.value, "low": low, "p_value": p_value, "method": how}
 
 
@@ -232,16 +248,6 @@ def _replicas(pair: tuple[Any, Any]) -> Iterator[Row]:
     """Give the tests of the papers, so that they can be seen to differ from the right ones."""
     before, after = (np.asarray(one) for one in pair)
     totals = [scores(one.sum(axis=0)) for one in (before, after)]
-    n = int(before.sum())
-    difference = float(totals[1]["accuracy"] - totals[0]["accuracy"])
-    for arm, of_arm in zip(("baseline", "other"), totals, strict=True):
-        low, high = replicas.wald(float(of_arm["accuracy"]), n)
-        how = f"{REPLICA}: Wald interval of the {arm}'s accuracy, cells taken as independent"
-        yield {"metric": "accuracy", "value": float(of_arm["accuracy"])} | {
-            "low": low,
-            "high": high,
-            "method": how,
-        }
     for metric in ("recall", "f"):
         by_category = [of_arm[metric] for of_arm in totals]
         used = ~np.isnan(by_category).any(axis=0)
@@ -253,7 +259,18 @@ def _replicas(pair: tuple[Any, Any]) -> Iterator[Row]:
     if len(before) > 1:
         _, _, p_value = replicas.paired_t(*per_group)
         how = f"{REPLICA}: paired t of group accuracies, groups weighing alike whatever their size"
-        yield {"metric": "accuracy", "p_value": p_value, "method": how} | {"value": difference}
+        # What its p value is about: not the difference of the pooled cells.
+        mean = float((per_group[1] - per_group[0]).mean())
+        yield {"metric": "accuracy", "value": mean, "p_value": p_value, "method": how}
+
+
+def _wald(one: Scored) -> Row:
+    """Give the interval of a model's own accuracy that the papers gave."""
+    counts = one.matrices.sum(axis=0)
+    share = float(np.trace(counts) / counts.sum())
+    low, high = replicas.wald(share, int(counts.sum()))
+    how = f"{REPLICA}: Wald interval of a model's own accuracy, cells taken as independent"
+    return {"metric": "accuracy", "value": share, "low": low, "high": high, "method": how}
 
 
 def _mcnemar(arms: Mapping[str, pl.DataFrame], baseline: str) -> Iterator[Row]:
@@ -273,6 +290,50 @@ def _mcnemar(arms: Mapping[str, pl.DataFrame], baseline: str) -> Iterator[Row]:
             "value": (won - lost) / len(right[arm]),
             "p_value": replicas.mcnemar_exact(lost, won),
         }
+
+
+def _refuse_other_words(arms: Mapping[str, pl.DataFrame], baseline: str) -> None:
+    """Refuse models whose answers differ so that the same true label is two categories."""
+    first = in_order(arms[baseline])
+    read = read_truth(first)
+    for arm, table in arms.items():
+        other = in_order(table)
+        pairs = zip(read, read_truth(other), first["category"], strict=True)
+        unlike = next((pair for pair in pairs if pair[0] != pair[1]), None)
+        if unlike is None:
+            continue
+        answers = [set(answers_of(one)) for one in (first, other)]
+        mine, theirs = (
+            ", ".join(categories.ordered([*one])) or "no other"
+            for one in (answers[0] - answers[1], answers[1] - answers[0])
+        )
+        raise DataError(
+            f"The models {baseline} and {arm} answer different categories, {mine} against "
+            f"{theirs}, so that the true label {unlike[2]} is read as {unlike[0]} for one and as "
+            f"{unlike[1]} for the other. Nothing was compared. Give predictions of both in the "
+            "coarser words: in the table of the finer model merge band and segmented to "
+            "neutrophil (or whichever words the other lacks), in the column predicted, and add up "
+            "their columns p_…."
+        )
+
+
+def _note_other_probabilities(spoken: Mapping[str, Forecasts | None], baseline: str) -> None:
+    first = spoken[baseline]
+    for arm, other in spoken.items():
+        if first is None or other is None or first.names == other.names:
+            continue
+        lone = categories.ordered([*set(first.names) ^ set(other.names)])
+        note(
+            f"AUROC, Brier score and log loss of {arm} are not compared with those of {baseline}: "
+            f"their probabilities are of different categories ({', '.join(lone)} only in one)."
+        )
+
+
+def _note_same_calls(arms: Mapping[str, pl.DataFrame]) -> None:
+    called = {arm: in_order(table)["predicted"] for arm, table in arms.items()}
+    for (one, calls), (two, others) in combinations(called.items(), 2):
+        if calls.equals(others):
+            note(f"The calls of {one} and {two} are the same in all {len(calls)} cells.")
 
 
 def _probability_rows(said: Mapping[str, Forecasts], baseline: str) -> Iterator[Row]:

@@ -100,7 +100,7 @@ def prepare(predictions: pl.DataFrame) -> Scored:
 
 def read_truth(table: pl.DataFrame) -> list[str]:
     """Read the true labels as the model's categories. Raises DataError where none covers one."""
-    known = _answers(table)
+    known = answers_of(table)
     _refuse_unknown_calls(table, known)
     return categories.read_as(table["category"].to_list(), known)
 
@@ -209,7 +209,12 @@ def _refuse_unknown_calls(table: pl.DataFrame, known: Sequence[str]) -> None:
         )
 
 
-def _answers(table: pl.DataFrame) -> list[str]:
+def answers_of(table: pl.DataFrame) -> list[str]:
+    """Name what a model can answer: its probabilities' categories, else the words it calls.
+
+    Of labels alone a true category that is never called is an answer too, unless its
+    parent is called.
+    """
     stated = [name.removeprefix("p_") for name in table.columns if name.startswith("p_")]
     if stated:
         return stated

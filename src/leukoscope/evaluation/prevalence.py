@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from leukoscope.evaluation.forecasts import Forecasts
 from leukoscope.evaluation.predictions import Scored
+from leukoscope.evaluation.results import icc_of
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import categories
 from leukoscope.stats import ranking
@@ -174,7 +175,9 @@ def _rows(
     facts: Row,
     how: str,
 ) -> list[Row]:
-    found = prevalence_intervals(matrices, stated, labels=_codes(names, view))
+    found = prevalence_intervals(
+        matrices, stated, labels=_codes(names, view), assumed_icc=icc_of(facts["unit"])
+    )
     shown = dict.fromkeys(categories.merged(names) if view == "merged" else names)
     rows = []
     for metric, one in found.items():

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.evaluation.forecasts import PAIR, Forecasts
+from leukoscope.evaluation.results import icc_of
 from leukoscope.foundation.streams import stream
 from leukoscope.stats import forecasts as losses
 from leukoscope.stats import ranking
@@ -43,7 +44,8 @@ def probability_rows(seen: Forecasts, facts: Mapping[str, Any], sensitivity: flo
         ``calibration_bias``, ``area_under_risk`` and the operating points.
     """
     found = [*_ranking(seen), *_losses(seen), *_calibration(seen)]
-    found += [row for c in range(len(seen.names)) for row in _operating(seen, c, sensitivity)]
+    icc = icc_of(facts["unit"])
+    found += [row for c in range(len(seen.names)) for row in _operating(seen, c, sensitivity, icc)]
     return [dict(facts) | row for row in found]
 
 
@@ -116,7 +118,7 @@ def _calibration(seen: Forecasts) -> Iterator[Row]:
         yield {"metric": "calibration_bias", "category": name} | _numbers(bias)
 
 
-def _operating(seen: Forecasts, c: int, sensitivity: float) -> Iterator[Row]:
+def _operating(seen: Forecasts, c: int, sensitivity: float, icc: float) -> Iterator[Row]:
     score, positive = seen.probabilities[:, c], seen.truth == c
     threshold = ranking.threshold_for(score, positive, sensitivity)
     goal = f"the largest threshold that calls {sensitivity:.4g} of the category's cells"
@@ -128,7 +130,7 @@ def _operating(seen: Forecasts, c: int, sensitivity: float) -> Iterator[Row]:
     yield row | {"metric": "operating_threshold", "value": threshold, "method": goal}
     called = (score >= threshold).astype(np.int64)
     matrices = grouped_confusion(positive.astype(np.int64), called, seen.groups, 2)
-    rest, own = _pair(grouped_intervals(matrices)["recall"])
+    rest, own = _pair(grouped_intervals(matrices, assumed_icc=icc)["recall"])
     fixed = "at this threshold held fixed; found on these very cells, so choose it on validation"
     for metric, one in (("operating_sensitivity", own), ("operating_specificity", rest)):
         yield row | {"metric": metric} | _numbers(one) | {"method": f"{one.method}; {fixed}"}

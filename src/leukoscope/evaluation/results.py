@@ -8,21 +8,18 @@ import polars as pl
 
 from leukoscope.evaluation.predictions import Scored, prepare, prepare_together, views_of
 from leukoscope.records import tables
-from leukoscope.stats.intervals import (
-    ASSUMED_ICC,
-    Interval,
-    design_effect,
-    grouped_intervals,
-    widen,
-)
-from leukoscope.stats.reached import coverage_reached
-from leukoscope.stats.scores import SCALAR_METRICS
+from leukoscope.stats.design import ASSUMED_ICC, design_effect, widen
+from leukoscope.stats.intervals import Interval, grouped_intervals
+from leukoscope.stats.reached import cells_spoken_of, coverage_reached
+from leukoscope.stats.scores import SCALAR_METRICS, margins
 
 ASSUMED_CELLS_PER_CASE = 50
 AS_IF_CASES = (
     f"as if {ASSUMED_CELLS_PER_CASE} cells a person at an intraclass correlation of {ASSUMED_ICC}"
 )
 """How far an interval over families would reach if its cells came from persons."""
+
+_SMALLEST_P = 1e-300
 
 
 def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
@@ -50,7 +47,7 @@ def score_table(predictions: pl.DataFrame) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for view in views_of(scored.names):
         seen = scored.view(view)
-        intervals = grouped_intervals(seen.matrices)
+        intervals = grouped_intervals(seen.matrices, assumed_icc=icc_of(seen.unit))
         rows += _with_coverage(score_rows(seen, view, intervals), seen)
         if seen.unit == "family":
             rows += _as_if_cases(seen, view, intervals)
@@ -95,7 +92,10 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         {name: None if isinstance(v, float) and np.isnan(v) else v for name, v in row.items()}
         for row in rows
     ]
-    return tables.check(pl.DataFrame(clean, schema=tables.RESULTS.columns), tables.RESULTS)
+    # A p value is never 0: one that small has run out of the numbers there are.
+    floored = pl.col("p_value", "p_adjusted").clip(lower_bound=_SMALLEST_P)
+    found = pl.DataFrame(clean, schema=tables.RESULTS.columns).with_columns(floored)
+    return tables.check(found, tables.RESULTS)
 
 
 def score_rows(
@@ -119,13 +119,15 @@ def score_rows(
 
 
 def _with_coverage(rows: list[dict[str, Any]], seen: Scored) -> list[dict[str, Any]]:
-    """Say, of few cases and rare categories, how often such an interval held in simulation."""
+    """Say how often such an interval held in simulation, where that is too seldom or too often."""
     if seen.unit != "case":
         return rows
-    support = dict(zip(seen.names, seen.matrices.sum(axis=(0, 2)).tolist(), strict=True))
+    spoken_of = cells_spoken_of(margins(seen.matrices.sum(axis=0)))
     for row in rows:
         if "low" in row and not np.isnan(row["low"]):
-            n_cells = support[row["category"]] if row.get("category") else seen.n_cells
+            cells = spoken_of[row["metric"]]
+            category = row.get("category")
+            n_cells = float(cells[seen.names.index(category)] if category else cells)
             reached = coverage_reached(row["metric"], len(seen.matrices), n_cells)
             row["method"] = "; ".join(part for part in (row["method"], reached) if part)
     return rows
@@ -146,6 +148,14 @@ def _as_if_cases(
             wide = _numbers(widen(found, assumed_effect(float(share))))
             rows.append({"metric": "recall", "category": name} | wide)
     return [facts_of(seen, view) | row | {"unit": AS_IF_CASES} for row in rows]
+
+
+def icc_of(unit: str) -> float:
+    """Give the intraclass correlation assumed where groups show no spread.
+
+    Cells of a case are somewhat alike; those of a family are one picture over again.
+    """
+    return ASSUMED_ICC if unit == "case" else 1.0
 
 
 def assumed_effect(share: float) -> float:

@@ -19,7 +19,7 @@ from leukoscope.replication.study import (
     sides_of,
 )
 from leukoscope.replication.units import unit_folder
-from leukoscope.stats.intervals import ASSUMED_ICC
+from leukoscope.stats.design import ASSUMED_ICC
 from leukoscope.stats.power import Parts, assumed_parts, scaled_parts, smallest_difference
 from leukoscope.training.pace import Pace, measure_pace
 from leukoscope.training.run import of_people

@@ -13,7 +13,7 @@ from leukoscope.reporting.verdicts import (
     primary_score,
     verdict_of,
 )
-from leukoscope.stats.intervals import ASSUMED_ICC
+from leukoscope.stats.design import ASSUMED_ICC
 from leukoscope.stats.verdicts import Verdict
 
 

@@ -16,7 +16,7 @@ from leukoscope.reporting.evaluated import (
 from leukoscope.reporting.evaluation_words import groups_of
 from leukoscope.reporting.grids import reason
 from leukoscope.reporting.tally import gain_or_loss, possible
-from leukoscope.stats.intervals import ASSUMED_ICC
+from leukoscope.stats.design import ASSUMED_ICC
 from leukoscope.stats.verdicts import LARGEST_P, Verdict, planned_verdict, verdict
 
 
@@ -149,7 +149,7 @@ def _evidence(page: ComparisonPage, numbers: Numbers, arm: str) -> str:
     text = f"{shown} (95 % interval {wording.signed_span(low, high)})"
     text += _against_margin(page, number, verdict_of(page, numbers, arm))
     assumed = ask(numbers, Name(page.metric, arm=arm, baseline=page.baseline, kind="as if"))
-    return text + _for_others(page, assumed, number.p_adjusted)
+    return text + _for_others(page, assumed)
 
 
 def _against_margin(page: ComparisonPage, number: Number, found: Verdict) -> str:
@@ -170,9 +170,9 @@ def _against_margin(page: ComparisonPage, number: Number, found: Verdict) -> str
     return f"; whether the {word} reaches {margin} is not shown."
 
 
-def _for_others(page: ComparisonPage, assumed: Number | None, p_adjusted: float | None) -> str:
+def _for_others(page: ComparisonPage, assumed: Number | None) -> str:
     if assumed is None or assumed.bounds is None:
         return ""
     span = wording.signed_span(*assumed.bounds[1:])
-    word = in_words(page, _verdict(page, assumed, p_adjusted))
+    word = in_words(page, _verdict(page, assumed, assumed.p_adjusted))
     return f" For other people, as assumed below: {span}, {word}."

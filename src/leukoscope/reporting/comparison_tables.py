@@ -157,14 +157,20 @@ def probabilities(page: ComparisonPage, numbers: Numbers) -> Grid | None:
 
 def replicas(page: ComparisonPage, numbers: Numbers) -> Grid | None:
     """List the tests that published papers ran, as they ran them."""
-    groups = [
-        (_title(page, arm), [_replica(*pair) for pair in _replicas_of(page, numbers, arm)])
+    alone = [pair for arm in models_of(page) for pair in _replicas_of(numbers, arm, None)]
+    title = "Each model by itself" if len(models_of(page)) > 2 else ""
+    groups = [(title, [_replica(*pair) for pair in alone])]
+    groups += [
+        (
+            _title(page, arm),
+            [_replica(*pair) for pair in _replicas_of(numbers, arm, page.baseline)],
+        )
         for arm in models_of(page)[1:]
     ]
     return grid(
         "table-replicas",
-        "Published tests, run as the papers ran them, against the baseline: in percent and "
-        "percentage points.",
+        "Published tests, run as the papers ran them: of each model by itself in percent, "
+        "against the baseline in percentage points.",
         ("Test", "Value", "p"),
         groups,
     )
@@ -208,8 +214,9 @@ def _not_worse(page: ComparisonPage, numbers: Numbers, arm: str) -> Row:
         for view in views_in(numbers)
     ]
     tested = _tested(number, planned=True)
-    cells = (plain(wording.UNDEFINED if low is None else wording.signed(low)), *tested)
-    return Row(_called(arm), (*cells, plain(word), *ratios))
+    why = grids.reason(number.method) if number and low is None else ""
+    bound = Shown(wording.UNDEFINED if low is None else wording.signed(low), reason=why)
+    return Row(_called(arm), (bound, *tested, plain(word), *ratios))
 
 
 def _view_ends(numbers: Numbers) -> list[str]:
@@ -220,11 +227,11 @@ def _view_word(numbers: Numbers, view: str) -> str:
     return view if len(views_in(numbers)) > 1 else ""
 
 
-def _replicas_of(page: ComparisonPage, numbers: Numbers, arm: str) -> Sequence[tuple[Name, Number]]:
+def _replicas_of(numbers: Numbers, arm: str, baseline: str | None) -> Sequence[tuple[Name, Number]]:
     found = [
         (name, number)
         for name, several in numbers.items()
-        if name.kind == "replica" and (name.arm, name.baseline) == (arm, page.baseline)
+        if name.kind == "replica" and (name.arm, name.baseline) == (arm, baseline)
         for number in several
     ]
     return sorted(found, key=lambda pair: (pair[0].view != "strict", pair[1].method))
@@ -237,5 +244,7 @@ def _replica(name: Name, number: Number) -> Row:
     else:
         value = estimate(number._replace(method=""), wording.signed)
     tested = plain("" if number.p_value is None else wording.p_value(number.p_value))
-    aside = f"{wording.name_of(name.metric)}{', merged' if name.view == 'merged' else ''}"
+    merged = "merged" if name.view == "merged" else ""
+    alone = wording.name_of(name.arm) if name.arm and name.baseline is None else ""
+    aside = ", ".join(part for part in (alone, wording.name_of(name.metric), merged) if part)
     return Row(test, (value, tested), aside)

@@ -203,18 +203,12 @@ def _support(numbers: Numbers, category: str, view: str) -> Shown:
 
 def _of_category(numbers: Numbers, metric: str, category: str, view: str) -> Shown:
     number = ask(numbers, Name(metric, view, category))
-    support = ask(numbers, Name("support", view, category))
-    n_cells = support.value if support else None
-    if metric == "specificity" and number and number.n_cells and n_cells is not None:
-        n_cells = number.n_cells - n_cells
-    return grids.with_reached(shown(metric, number), metric, number, n_cells)
+    return grids.with_reached(shown(metric, number), number)
 
 
 def _overall(numbers: Numbers, metric: str, view: str) -> Shown:
     number = ask(numbers, Name(metric, view))
-    cell = grids.with_reached(
-        shown(metric, number), metric, number, number.n_cells if number else None
-    )
+    cell = grids.with_reached(shown(metric, number), number)
     assumed = ask(numbers, Name(metric, view, kind="as if"))
     return grids.with_assumed(cell, assumed, grids.writer(metric))
 

@@ -19,7 +19,7 @@ from leukoscope.reporting.evaluated import (
     scored_cells,
     views_in,
 )
-from leukoscope.stats.intervals import ASSUMED_ICC
+from leukoscope.stats.design import ASSUMED_ICC
 
 CHECKS = {
     "collapse": ("Calls of one category", "Nearly all calls are one category"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from leukoscope.reporting import wording
 from leukoscope.reporting.evaluated import Number
-from leukoscope.stats.reached import coverage_reached
+from leukoscope.stats.reached import sentence_in
 
 COEFFICIENTS = frozenset(
     {
@@ -122,17 +122,15 @@ def estimate(number: Number | None, write: Write) -> Shown:
     return Shown(write(number.value), f"{write(low)} to {write(high)}", note=_how(number.method))
 
 
-def with_reached(cell: Shown, metric: str, number: Number | None, n_cells: float | None) -> Shown:
+def with_reached(cell: Shown, number: Number | None) -> Shown:
     """Note how often such an interval covered the truth in simulation, where that is worth saying.
 
-    Simulated were cells within cases, so that nothing is said of families.
+    The results' own sentence is shown, for they know the calls that a precision speaks of.
     """
-    if number is None or number.bounds is None or number.n_cases is None or not n_cells:
+    if number is None or number.bounds is None:
         return cell
-    text = coverage_reached(metric, number.n_cases, n_cells) if number.unit == "case" else ""
-    if text:
-        of_others = "" if text.startswith("covered") else "were not simulated, those of "
-        text = f"such intervals {of_others}{text}; 95 % is wanted"
+    found = sentence_in(number.method)
+    text = f"{found}; 95 % is wanted" if found else ""
     return cell._replace(note="; ".join(part for part in (cell.note, text) if part))
 
 

@@ -15,7 +15,7 @@ from leukoscope.reporting.verdicts import (
     verdict_of,
     widening,
 )
-from leukoscope.stats.intervals import ASSUMED_ICC
+from leukoscope.stats.design import ASSUMED_ICC
 from leukoscope.stats.verdicts import LARGEST_P, Verdict
 
 ORDER: tuple[Verdict, ...] = ("helps", "harms", "no difference larger than m", "undecided")
@@ -95,7 +95,8 @@ def common(page: StudyPage, scores: Scores) -> tuple[str, ...]:
             "This speaks of other cells of this collection only. For other people no interval can "
             f"be had from these data; assuming an intraclass correlation of {ASSUMED_ICC:.2f} and "
             f"{ASSUMED_CELLS_PER_CASE} cells a person each would be {widening():.2f} times as "
-            "wide, before any adjusting."
+            "wide, before any adjusting; an arm is said to help or harm other people only if "
+            f"0 lies outside an interval widened further for {m} comparisons (Bonferroni), too."
         )
     return tuple(texts)
 

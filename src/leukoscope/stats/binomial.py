@@ -1,8 +1,30 @@
-"""Intervals of one proportion whose trials are independent."""
+"""The one interval type, and intervals of one proportion whose trials are independent."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from leukoscope.foundation.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Hold a score between its confidence bounds.
+
+    Attributes
+    ----------
+    value : float
+        The score; NaN where undefined.
+    low, high : float
+        The bounds; both NaN where no interval can be given.
+    method : str
+        How the bounds were got, or why there are none.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
 
 
 def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:

@@ -7,14 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.foundation.errors import UsageError
 from leukoscope.stats.arrays import cell_flags, cell_shares, numbered
-from leukoscope.stats.binomial import clopper_pearson, tail_of, wilson
+from leukoscope.stats.binomial import tail_of, wilson
+from leukoscope.stats.design import exact_in_groups
 from leukoscope.stats.intervals import jackknife_logit
 
 _NO_SPREAD = 1e-12
 """Leave-one-out shares nearer together than this differ by rounding alone."""
-
-_ASSUMED_ICC = 0.05
-"""Intraclass correlation of the cells of a group, where the groups show no spread to tell it."""
 
 _CHUNK_DRAWS = 2**20
 """Random numbers held at once: 8 MB."""
@@ -62,9 +60,9 @@ def reliability(
     Reliability
         Bounds by the groups with cells in the bin: Wilson where each has one; else
         :func:`~leukoscope.stats.intervals.jackknife_logit`; where all or no calls are
-        right, or the groups do not differ, Clopper–Pearson with the cells divided by the
-        design effect at an intraclass correlation of .05; NaN where a bin has one group of
-        several cells. They speak of one bin at a time.
+        right, or the groups do not differ,
+        :func:`~leukoscope.stats.design.exact_in_groups` at an intraclass correlation of .05;
+        NaN where a bin has one group of several cells. They speak of one bin at a time.
 
     Raises
     ------
@@ -192,7 +190,7 @@ def _bounds(
     left = (hits - np.bincount(groups, right)) / (cells - np.bincount(groups))
     # All right and all wrong are among those without spread.
     if np.ptp(left) <= _NO_SPREAD:
-        effect = 1 + (cells / n_groups - 1) * _ASSUMED_ICC
-        return clopper_pearson(hits / effect, cells / effect, level)
+        exact = exact_in_groups(hits, np.bincount(groups), level)
+        return exact.low, exact.high
     found = jackknife_logit(hits / cells, left, level)
     return found.low, found.high

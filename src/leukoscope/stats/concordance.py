@@ -9,13 +9,11 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.stats.arrays import cell_codes, forecast_cells, numbered, scored_cells
 from leukoscope.stats.binomial import clopper_pearson, tail_of
 from leukoscope.stats.blocks import blocks, method_with_blocks
+from leukoscope.stats.design import effective_cells
 from leukoscope.stats.intervals import Interval, jackknife_logit
 
 _MOST_GROUPS = 4096
 """Groups whose pairs fit in 128 MB."""
-
-_ASSUMED_ICC = 0.05
-"""Intraclass correlation of the cells of a group, where nothing tells it."""
 
 SEPARATED = (
     "exact (Clopper-Pearson) on n/deff disjoint pairs of cells, n of the scarcer kind, assuming an "
@@ -136,10 +134,11 @@ def auroc_interval(
         :func:`~leukoscope.stats.intervals.jackknife_logit` over groups, over 200 blocks of
         them where there are more, with the degrees of :func:`at_degrees`. An AUROC of
         exactly 0 or 1 has an exact interval: m disjoint pairs, m the number of the scarcer
-        cells, were all ordered alike, and m is divided by the design effect at an intraclass
-        correlation of .05. NaN, with the reason: no positive or no negative cell, fewer than
-        two groups, all positive or all negative cells in one group, or an AUROC of .5 because
-        all scores are the same.
+        cells, were all ordered alike, and m is divided by the design effect of their groups
+        at an intraclass correlation of .05
+        (:func:`~leukoscope.stats.design.effective_cells`). NaN, with the reason: no positive
+        or no negative cell, fewer than two groups, all positive or all negative cells in one
+        group, or an AUROC of .5 because all scores are the same.
 
     Raises
     ------
@@ -290,6 +289,5 @@ def _separated(
 ) -> Interval:
     """Bound an AUROC of 0 or 1: as many pairs without a cell in common as scarcer cells."""
     scarcer = positive if positive.sum() <= (~positive).sum() else ~positive
-    pairs, n_groups = int(scarcer.sum()), np.unique(codes[scarcer]).size
-    effective = pairs / (1 + (pairs / n_groups - 1) * _ASSUMED_ICC)
+    effective = effective_cells(np.bincount(codes[scarcer]))
     return Interval(value, *clopper_pearson(value * effective, effective, level), SEPARATED)

@@ -33,6 +33,9 @@ CONDITIONAL = "conditional on the two trained models"
 NO_SCORE = "the score of a model has no cells to speak of, or calls of one category only"
 """Why two models cannot be compared in a score."""
 
+NO_DIFFERENCE = "no group shows a difference, and nothing tells how far others would"
+"""Why models alike in every group have no bounds: a few groups can be alike by luck."""
+
 _LOST = "without one of the groups a score is undefined"
 _LOST_CATEGORY = "without one of the groups nothing can be said: a category is seen in it only"
 
@@ -48,9 +51,10 @@ class FixedDifference:
     low, high : float
         Confidence bounds; NaN where no interval can be given.
     p_value : float
-        Two-sided, against a difference of 0; NaN where no interval can be given.
+        Two-sided, against a difference of 0; 1 where no group shows a difference, NaN where
+        no interval can be given for another reason.
     standard_error : float
-        The jackknife's; 0 of models that score alike everywhere, NaN without an interval.
+        The jackknife's; NaN without an interval.
     degrees : float
         Degrees of freedom of the t interval; NaN where there is none.
     n_groups : int
@@ -95,8 +99,8 @@ def difference_interval(
         differences d without each group, and Student's t with g − 1 degrees (Tukey
         1958). The bounds are NaN, with the reason in the method, where the value or
         one without a group is undefined, of fewer than two groups, and where every
-        group shows the same difference other than 0. Where every group shows a
-        difference of 0, both bounds are 0 and p is 1.
+        group shows the same difference. Where that is 0, p is 1: there is no sign of a
+        difference, but two cases may be alike by luck, and bounds of 0 would deny it.
 
     Raises
     ------
@@ -224,20 +228,13 @@ def non_inferiority(
     low, p_value : float
         The one-sided lower bound, value − t se, clipped to the difference's bound, and
         the p value of the hypothesis that the true difference is −m or less. low > −m
-        exactly where p < 1 − *level*. Both NaN where the difference has no interval.
+        exactly where p < 1 − *level*. Both NaN where the difference has no interval,
+        for the reason in its method.
 
     Raises
     ------
     UsageError
         If the margin or *level* is out of range.
-
-    Notes
-    -----
-    Where the models score alike in every one of g groups there is no spread to build t
-    from, and an exact answer takes its place, for groups of equal size. A mean loss of
-    m needs a share of at least m/bound of groups that differ, and g groups show none
-    of them with a chance of at most (1 − m/bound)^g. That is p, and the bound is where
-    it equals 1 − *level*: 51 cases alike exclude a loss of .06, not one of .02.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -250,9 +247,6 @@ def non_inferiority(
         )
     if np.isnan(difference.low):
         return np.nan, np.nan
-    if error == 0:
-        n = difference.n_groups
-        return bound * ((1 - level) ** (1 / n) - 1), (1 - margin / bound) ** n
     low = difference.value - float(stdtrit(degrees, level)) * error
     return max(low, -bound), float(stdtr(degrees, -(difference.value + margin) / error))
 
@@ -274,7 +268,7 @@ def error_ratio(baseline: ArrayLike, other: ArrayLike, level: float = 0.95) -> I
         bounds are those of a delete-one-group jackknife t on the log scale. NaN, with
         the reason in the method: the value where the baseline makes no errors; the
         bounds where either model makes none, or none outside one group, of fewer than
-        two groups, and where the ratio is the same other than 1 without any group.
+        two groups, and where the ratio is the same without any group.
 
     Raises
     ------
@@ -338,8 +332,9 @@ def _interval(
         unknown = (np.nan,) * 5
         return FixedDifference(value, *unknown, n_groups, f"undefined: {reason}", bound)
     if np.ptp(left) <= NO_SPREAD:
-        method = f"no variance: the models score alike in every group; {CONDITIONAL}"
-        return FixedDifference(0.0, 0.0, 0.0, 1.0, 0.0, np.nan, n_groups, method, bound)
+        method = f"undefined: {NO_DIFFERENCE}"
+        none = np.nan
+        return FixedDifference(0.0, none, none, 1.0, none, none, n_groups, method, bound)
     error, degrees = _standard_error(left), float(n_groups - 1)
     half = float(stdtrit(degrees, 1 - tail)) * error
     low, high = max(value - half, -bound), min(value + half, bound)
@@ -385,11 +380,9 @@ def _on_log_scale(value: float, left: NDArray[np.float64], tail: float) -> Inter
     from scipy.special import stdtrit
 
     if np.ptp(left) <= NO_SPREAD:
-        if abs(value - 1) > NO_SPREAD:
-            reason = "undefined: the ratio is the same without any group"
-            return Interval(value, np.nan, np.nan, reason)
-        method = f"no variance: the models err alike in every group; {CONDITIONAL}"
-        return Interval(1.0, 1.0, 1.0, method)
+        same = abs(value - 1) <= NO_SPREAD
+        reason = NO_DIFFERENCE if same else "the ratio is the same without any group"
+        return Interval(value, np.nan, np.nan, f"undefined: {reason}")
     half = float(stdtrit(left.size - 1, 1 - tail)) * _standard_error(left)
     # A bound beyond the largest number is one that excludes nothing.
     with np.errstate(over="ignore"):

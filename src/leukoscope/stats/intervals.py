@@ -3,14 +3,24 @@
 A bound that cannot be had is NaN, and the interval's method says why.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.stats.binomial import clopper_pearson, tail_of, wilson
-from leukoscope.stats.jackknife import filled, group_margins, leave_one_out, total_of
+from leukoscope.foundation.errors import DataError
+from leukoscope.stats.binomial import Interval, tail_of, wilson
+from leukoscope.stats.design import ASSUMED_ICC, exact_in_groups
+from leukoscope.stats.jackknife import (
+    filled,
+    group_margins,
+    jackknife_variance,
+    leave_one_out,
+    satterthwaite,
+    total_of,
+)
 from leukoscope.stats.scores import (
     AGREEMENT_METRICS,
     Margins,
@@ -19,17 +29,25 @@ from leukoscope.stats.scores import (
     scores_of_margins,
 )
 
+__all__ = [
+    "NEVER_CALLED",
+    "NO_SPREAD",
+    "WILSON",
+    "Interval",
+    "grouped_intervals",
+    "jackknife_agreement",
+    "jackknife_logit",
+    "without_right_calls",
+]
+
 NO_SPREAD = 1e-12
 """Leave-one-out scores nearer together than this differ by rounding alone."""
 
-ASSUMED_ICC = 0.05
-"""Intraclass correlation of the cells of a group, where the groups show no spread to tell it."""
-
-EXACT = "exact (Clopper-Pearson) on n/deff cells, assuming an intraclass correlation of .05"
-"""The method of a proportion of exactly 0 or 1, and of one without spread between the groups."""
-
-WILSON = "Wilson score, every family is one cell"
+WILSON = "Wilson score, every case or family is one cell"
 """The method of a proportion where no two cells belong together."""
+
+NEVER_CALLED = Interval(np.nan, np.nan, np.nan, "undefined: never called")
+"""The precision of a category that no cell is called."""
 
 _IN_WORDS_OF_AGREEMENT = {
     "the logit scale": "the logit scale of (x + 1)/2",
@@ -39,27 +57,9 @@ _IN_WORDS_OF_AGREEMENT = {
 }
 
 
-@dataclass(frozen=True)
-class Interval:
-    """Hold a score between its confidence bounds.
-
-    Attributes
-    ----------
-    value : float
-        The score; NaN where undefined.
-    low, high : float
-        The bounds; both NaN where no interval can be given.
-    method : str
-        How the bounds were got, or why there are none.
-    """
-
-    value: float
-    low: float
-    high: float
-    method: str
-
-
-def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95) -> Interval:
+def jackknife_logit(
+    value: float, leave_one_out: ArrayLike, level: float = 0.95, *, degrees: float | None = None
+) -> Interval:
     """Compute the delete-one-group jackknife t interval of a score, on the logit scale.
 
     Parameters
@@ -70,6 +70,9 @@ def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95)
         The score without each group in turn.
     level : float
         Confidence, between 0 and 1.
+    degrees : float, optional
+        Degrees of freedom of t, by default and at most g − 1. The method says so where
+        they are fewer; see :func:`~leukoscope.stats.jackknife.satterthwaite`.
 
     Returns
     -------
@@ -96,16 +99,23 @@ def jackknife_logit(value: float, leave_one_out: ArrayLike, level: float = 0.95)
             "A jackknife interval needs scores between 0 and 1 (of agreement (x + 1)/2), one a "
             f"group; seen {value} and an array of the shape {left.shape}. Nothing was computed."
         )
-    tail = tail_of(level)
+    tail, known = tail_of(level), len(left) - 1.0
     reason = _degenerate(value, left)
     if reason:
         return Interval(float(value), np.nan, np.nan, f"undefined: {reason}")
-    if left.min() > 0 and left.max() < 1:
-        return _on_logit_scale(value, left, tail)
-    return _on_plain_scale(value, left, tail)
+    used = known if degrees is None else min(degrees, known)
+    half_width = partial(_half_width, tail=tail, degrees=used)
+    logits = left.min() > 0 and left.max() < 1
+    found = (_on_logit_scale if logits else _on_plain_scale)(value, left, half_width)
+    if used == known:
+        return found
+    few = f"; t of {used:.3g} degrees: not every group holds every category"
+    return replace(found, method=found.method + few)
 
 
-def jackknife_agreement(value: float, leave_one_out: ArrayLike, level: float = 0.95) -> Interval:
+def jackknife_agreement(
+    value: float, leave_one_out: ArrayLike, level: float = 0.95, *, degrees: float | None = None
+) -> Interval:
     """Compute the same for a score in [−1, 1], mcc or kappa, on the logit of (x + 1)/2.
 
     Parameters
@@ -116,6 +126,8 @@ def jackknife_agreement(value: float, leave_one_out: ArrayLike, level: float = 0
         The score without each group in turn.
     level : float
         Confidence, between 0 and 1.
+    degrees : float, optional
+        As for :func:`jackknife_logit`.
 
     Returns
     -------
@@ -131,15 +143,28 @@ def jackknife_agreement(value: float, leave_one_out: ArrayLike, level: float = 0
         If *level* is not between 0 and 1.
     """
     left = np.asarray(leave_one_out, dtype=np.float64)
-    half = jackknife_logit((value + 1) / 2, (left + 1) / 2, level)
+    half = jackknife_logit((value + 1) / 2, (left + 1) / 2, level, degrees=degrees)
     method = half.method
     for of_share, of_score in _IN_WORDS_OF_AGREEMENT.items():
         method = method.replace(of_share, of_score)
     return Interval(float(value), 2 * half.low - 1, 2 * half.high - 1, method)
 
 
+def without_right_calls(found: Interval) -> Interval:
+    """Take the bounds off an agreement of calls that are all wrong.
+
+    How wrong calls fall tells no more of how far the agreement may rise than that no call
+    was right; a jackknife would claim a width that comes of the margins alone. The value
+    stays, the method says why, and an interval without bounds is given back as it is.
+    """
+    if np.isnan(found.low):
+        return found
+    reason = "undefined: every call is wrong, so that nothing shows how right calls vary"
+    return Interval(found.value, np.nan, np.nan, reason)
+
+
 def grouped_intervals(
-    matrices: ArrayLike, level: float = 0.95
+    matrices: ArrayLike, level: float = 0.95, *, assumed_icc: float = ASSUMED_ICC
 ) -> dict[str, Interval | list[Interval]]:
     """Compute an interval for every metric, cells within groups.
 
@@ -155,6 +180,10 @@ def grouped_intervals(
         A confusion matrix for each group, a case or a family; rows = truth.
     level : float
         Confidence, between 0 and 1.
+    assumed_icc : float
+        Intraclass correlation of the cells of a group, in [0, 1], taken where the groups
+        show no spread to tell it. At 1, for families of copies, a group of any size is
+        one cell.
 
     Returns
     -------
@@ -162,128 +191,42 @@ def grouped_intervals(
         The metrics of :func:`~leukoscope.stats.scores.scores` except support, which
         is a count. Accuracy, recall, specificity and precision: Wilson where every
         group is one cell; else :func:`jackknife_logit`; where they are exactly 0 or
-        1, or the groups do not differ, :func:`exact_in_groups`, which the method
-        says. F, macro-F and balanced accuracy: :func:`jackknife_logit`. Mcc and
-        kappa: :func:`jackknife_agreement`. Where fewer than two groups count, or a
-        score is undefined without one of them, the bounds are NaN with the reason.
+        1, or the groups do not differ,
+        :func:`~leukoscope.stats.design.exact_in_groups`, which the method says. F,
+        macro-F and balanced accuracy: :func:`jackknife_logit`, the means over
+        categories with the degrees of Satterthwaite (1946), each category's part of
+        the mean known from the groups that have true cells of it, which the method
+        says where it tells. Mcc and kappa: :func:`jackknife_agreement`. Where fewer
+        than two groups count, or a score is undefined without one of them, the bounds
+        are NaN with the reason; so are those of mcc and kappa where no call is right.
 
     Raises
     ------
     DataError
         If *matrices* are not counts of that shape.
     UsageError
-        If *level* is not between 0 and 1.
+        If *level* is not between 0 and 1, or *assumed_icc* lies outside [0, 1].
+
+    Notes
+    -----
+    Simulated at 51 cases of 140 cells, a third category of 10 cells in each of 3 cases
+    only, intraclass correlation .2: balanced accuracy is covered .95 of the time,
+    at 50 degrees .84.
     """
     tail_of(level)
     groups = filled(group_margins(matrices))
     left = leave_one_out(groups)
-    return _proportions(groups, left, level) | _composites(groups, left, level)
-
-
-def exact_in_groups(
-    successes: float, trials: float, n_groups: int, level: float = 0.95
-) -> Interval:
-    """Compute an exact interval of a proportion whose groups show no spread.
-
-    Without spread the groups cannot tell how alike their cells are, but cells of one
-    case are not independent for that: the intraclass correlation is assumed to be .05.
-
-    Parameters
-    ----------
-    successes, trials : float
-        Counts of cells, 0 ≤ successes ≤ trials.
-    n_groups : int
-        Groups these cells lie in, at least 1.
-    level : float
-        Confidence, between 0 and 1.
-
-    Returns
-    -------
-    Interval
-        :func:`~leukoscope.stats.binomial.clopper_pearson` of both counts divided by the
-        :func:`design_effect` at the mean number of cells in a group.
-
-    Raises
-    ------
-    DataError
-        If the counts are not such counts.
-    UsageError
-        If *level* is not between 0 and 1.
-    """
-    # A mean of calls over replicates may come to less than one in a group.
-    effect = design_effect(ASSUMED_ICC, max(trials / n_groups, 1.0))
-    low, high = clopper_pearson(successes / effect, trials / effect, level)
-    return Interval(successes / trials if trials else np.nan, low, high, EXACT)
-
-
-def design_effect(icc: float, cells_per_case: float) -> float:
-    """Compute how many times wider a variance is for cells that come m to a case (Kish 1965).
-
-    Parameters
-    ----------
-    icc : float
-        Intraclass correlation of the cells of a case, in [0, 1].
-    cells_per_case : float
-        m, at least 1.
-
-    Returns
-    -------
-    float
-        1 + (m − 1) icc, at least 1.
-
-    Raises
-    ------
-    UsageError
-        If a number is out of its range.
-    """
-    if not (0 <= icc <= 1 and 1 <= cells_per_case < np.inf):
-        raise UsageError(
-            "A design effect needs an intraclass correlation between 0 and 1 and at least "
-            f"1 cell a case; seen {icc} and {cells_per_case}."
-        )
-    return 1 + (cells_per_case - 1) * icc
-
-
-def widen(interval: Interval, design_effect: float) -> Interval:
-    """Widen an interval for independent cells to what it would be at a design effect.
-
-    Parameters
-    ----------
-    interval : Interval
-        Of a score in [0, 1].
-    design_effect : float
-        At least 1; see :func:`design_effect`.
-
-    Returns
-    -------
-    Interval
-        The half widths on the logit scale are multiplied by √(design effect). A value
-        of exactly 0 or 1 has no logit; its far bound's distance from certainty is
-        raised to the power of the design effect, which for Clopper–Pearson is exactly
-        the interval at 1/(design effect) of the cells. NaN bounds stay, with their
-        reason.
-
-    Raises
-    ------
-    UsageError
-        If *design_effect* is less than 1.
-    """
-    if not 1 <= design_effect < np.inf:
-        raise UsageError(f"A design effect is at least 1; seen {design_effect}.")
-    value, low, high = interval.value, interval.low, interval.high
-    if np.isnan(low) or np.isnan(high):
-        return interval
-    if value in {0.0, 1.0}:
-        low, high = low**design_effect, 1 - (1 - high) ** design_effect
-    else:
-        low = _stretched(value, low, design_effect)
-        high = _stretched(value, high, design_effect)
-    method = f"{interval.method}; widened for a design effect of {design_effect:.4g}"
-    return Interval(value, low, high, method)
+    proportions = _proportions(
+        groups, left, partial(exact_in_groups, assumed_icc=assumed_icc), level
+    )
+    return proportions | _composites(groups, left, level)
 
 
 def _proportions(
-    groups: Margins, left: dict[str, NDArray[np.float64]], level: float
+    groups: Margins,
+    left: dict[str, NDArray[np.float64]],
+    exact: Callable[..., Interval],
+    level: float,
 ) -> dict[str, Interval | list[Interval]]:
     correct, truth, calls = groups
     right, cells = correct.sum(axis=-1), truth.sum(axis=-1)
@@ -293,23 +236,26 @@ def _proportions(
         "specificity": (left_to_others(groups), cells_of_others(groups)),
         "precision": (correct, calls),
     }
-    found: dict[str, Interval | list[Interval]] = {
-        "accuracy": _proportion(right, cells, left["accuracy"], level, alone=alone)
-    }
-    for name, (hits, trials) in by_category.items():
-        found[name] = [
-            _proportion(hits[:, c], trials[:, c], left[name][:, c], level, alone=alone)
-            for c in range(truth.shape[-1])
+    proportion = partial(_proportion, exact=exact, level=level, alone=alone)
+    found = {
+        name: [
+            proportion(hits[:, c], trials[:, c], left[name][:, c]) for c in range(truth.shape[-1])
         ]
-    return found
+        for name, (hits, trials) in by_category.items()
+    }
+    if cells.sum():
+        for c in np.flatnonzero(calls.sum(axis=0) == 0):
+            found["precision"][c] = NEVER_CALLED
+    return {"accuracy": proportion(right, cells, left["accuracy"]), **found}
 
 
 def _proportion(
     successes: NDArray[np.number],
     trials: NDArray[np.number],
     left: NDArray[np.float64],
-    level: float,
     *,
+    exact: Callable[..., Interval],
+    level: float,
     alone: bool,
 ) -> Interval:
     used = trials > 0
@@ -319,7 +265,7 @@ def _proportion(
         return Interval(value, *wilson(hits, cells, level), WILSON)
     without_spread = hits in {0, cells} or (used.any() and np.ptp(left[used]) <= NO_SPREAD)
     if used.sum() >= 2 and without_spread:
-        return exact_in_groups(hits, cells, int(used.sum()), level)
+        return exact(hits, trials, level)
     return jackknife_logit(value, left[used], level)
 
 
@@ -332,15 +278,29 @@ def _composites(
         jackknife_logit(float(value), left["f"][used[:, c], c], level)
         for c, value in enumerate(values["f"])
     ]
-    means: dict[str, Interval | list[Interval]] = {
-        name: jackknife_logit(float(values[name]), left[name], level)
-        for name in ("balanced_accuracy", "macro_f")
+    means = {
+        name: jackknife_logit(
+            float(values[name]), left[name], level, degrees=_degrees(groups, left[part])
+        )
+        for name, part in (("balanced_accuracy", "recall"), ("macro_f", "f"))
     }
-    agreement: dict[str, Interval | list[Interval]] = {
+    agreement = {
         name: jackknife_agreement(float(values[name]), left[name], level)
         for name in AGREEMENT_METRICS
     }
-    return means | agreement | {"f": by_category}
+    if values["accuracy"] == 0:
+        agreement = {name: without_right_calls(found) for name, found in agreement.items()}
+    return {**means, **agreement, "f": by_category}
+
+
+def _degrees(groups: Margins, left: NDArray[np.float64]) -> float:
+    """Count the degrees of a mean over categories from its parts without each group, (g, k)."""
+    if len(left) < 2:
+        return 0.0
+    holding = (groups.truth > 0).sum(axis=0)
+    # A part known from one group is undefined without it, and so is the mean.
+    parts = jackknife_variance(left[:, holding > 1])
+    return satterthwaite(parts, holding[holding > 1], len(left) - 1.0)
 
 
 def _degenerate(value: float, left: NDArray[np.float64]) -> str:
@@ -357,15 +317,19 @@ def _degenerate(value: float, left: NDArray[np.float64]) -> str:
     return ""
 
 
-def _on_logit_scale(value: float, left: NDArray[np.float64], tail: float) -> Interval:
-    half = _half_width(np.log(left) - np.log1p(-left), tail)
+def _on_logit_scale(
+    value: float, left: NDArray[np.float64], half_width: Callable[[NDArray[np.float64]], float]
+) -> Interval:
+    half = half_width(np.log(left) - np.log1p(-left))
     centre = _logit(value)
     method = f"jackknife t on the logit scale, {left.size} groups"
     return Interval(float(value), _expit(centre - half), _expit(centre + half), method)
 
 
-def _on_plain_scale(value: float, left: NDArray[np.float64], tail: float) -> Interval:
-    half = _half_width(left, tail)
+def _on_plain_scale(
+    value: float, left: NDArray[np.float64], half_width: Callable[[NDArray[np.float64]], float]
+) -> Interval:
+    half = half_width(left)
     low, high = max(value - half, 0.0), min(value + half, 1.0)
     method = (
         f"jackknife t on the plain scale, clipped to [0, 1], {left.size} groups: "
@@ -374,19 +338,10 @@ def _on_plain_scale(value: float, left: NDArray[np.float64], tail: float) -> Int
     return Interval(float(value), float(low), float(high), method)
 
 
-def _half_width(left: NDArray[np.float64], tail: float) -> float:
+def _half_width(left: NDArray[np.float64], tail: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
-    n = left.size
-    variance = (n - 1) / n * ((left - left.mean()) ** 2).sum()
-    return float(stdtrit(n - 1, 1 - tail) * np.sqrt(variance))
-
-
-def _stretched(value: float, bound: float, effect: float) -> float:
-    if bound in {0.0, 1.0}:
-        return bound
-    centre = _logit(value)
-    return _expit(centre + (_logit(bound) - centre) * float(np.sqrt(effect)))
+    return float(stdtrit(degrees, 1 - tail) * np.sqrt(jackknife_variance(left)))
 
 
 def _logit(share: float) -> float:

@@ -25,6 +25,12 @@ NO_VARIANCE = 1e-20
 """A variance below this is rounding: one cell in a million in one of a hundred replicates
 moves it more."""
 
+NO_DIFFERENCE = (
+    "no group and no replicate shows a difference on average, and nothing tells how far others "
+    "would"
+)
+"""Why arms alike everywhere have no bounds: a few groups can be alike by luck."""
+
 
 @dataclass(frozen=True)
 class TwoWay:
@@ -37,7 +43,8 @@ class TwoWay:
     low, high : float
         Confidence bounds; NaN where no interval can be given.
     p_value : float
-        Two-sided, against a difference of 0; NaN where no interval can be given.
+        Two-sided, against a difference of 0; 1 where no group and no replicate shows a
+        difference, NaN where no interval can be given for another reason.
     degrees : float
         Degrees of freedom of the t interval.
     variance_groups, variance_replicates : float
@@ -85,9 +92,10 @@ def paired_difference(
         The mean over replicates of d_r, the other arm's score minus the baseline's,
         with a t interval and a two-sided p value. With one replicate, one group, or
         a category whose true cells lie all in one group (for the means over
-        categories) the bounds are NaN and the method says why. An arm against
-        itself has low = high = value = 0 and p = 1; the same non-zero difference
-        everywhere leaves no spread to judge it by, and the bounds are NaN.
+        categories) the bounds are NaN and the method says why. So they are without
+        any spread to judge by: where the same difference is seen everywhere, and
+        where none is, as of an arm against itself. Of the latter p is 1: there is no
+        sign of a difference, but a few groups may be alike by luck.
 
     Raises
     ------
@@ -285,8 +293,7 @@ def _with_interval(result: TwoWay, interaction: float, tail: float) -> TwoWay:
     from scipy.special import stdtr, stdtrit
 
     if _no_variance(result):
-        method = "no variance: the arms score alike in every group and replicate"
-        return replace(result, low=result.value, high=result.value, p_value=1.0, method=method)
+        return replace(result, p_value=1.0, method=f"undefined: {NO_DIFFERENCE}")
     variance, degrees, how = combined_variance(result, interaction)
     error = float(np.sqrt(variance))
     half = float(stdtrit(degrees, 1 - tail)) * error

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from leukoscope.foundation.errors import UsageError
 from leukoscope.stats.binomial import tail_of
-from leukoscope.stats.intervals import design_effect
+from leukoscope.stats.design import design_effect
 from leukoscope.stats.paired import NO_VARIANCE, TwoWay, added_up
 
 _FEW, _MANY = 10, 120

@@ -6,23 +6,43 @@ from importlib import resources
 from math import isfinite, log
 from typing import NamedTuple
 
-from leukoscope.foundation.errors import unknown_name
-from leukoscope.stats.scores import AGREEMENT_METRICS, CATEGORY_METRICS, SCALAR_METRICS
+import numpy as np
+from numpy.typing import NDArray
 
-_FEW_GROUPS = 20
-"""From so many cases on, all but rare categories covered as often as they should."""
+from leukoscope.stats.scores import (
+    AGREEMENT_METRICS,
+    CATEGORY_METRICS,
+    SCALAR_METRICS,
+    Margins,
+    cells_of_others,
+)
 
-_NAMES = {"accuracy": "accuracy", "macro_f": "macro-F", "recall": "recall"}
+ENOUGH_RANGE = (0.93, 0.98)
+"""Coverage of which nothing is said; 95 % is wanted."""
+
+_NEAR = 3.0
+"""Categories whose cells are more or fewer by at most this factor are like the one asked of."""
+
+_OPENING = "such intervals covered "
+
+_SUCH = {
+    "recall": "such cells",
+    "specificity": "cells of other categories",
+    "precision": "such calls",
+    "f": "such cells and calls",
+}
 
 
 class Setting(NamedTuple):
-    """Hold what one simulated setting reached, over the intraclass correlations tried.
+    """Hold what the interval of one score reached in one simulated setting.
 
-    ``metric`` is that of the simulation; ``n_cells`` the cells it spoke of, mean over the sets;
-    ``low`` and ``high`` the least and the greatest coverage, in [0, 1].
+    ``category`` is empty for a score of all cells; ``n_cells`` the cells the score speaks of,
+    mean over the sets; ``low`` and ``high`` the least and the greatest coverage over the
+    intraclass correlations tried, in [0, 1], of the sets that had an interval.
     """
 
     metric: str
+    category: str
     n_cases: int
     n_cells: float
     low: float
@@ -35,89 +55,120 @@ def coverage_reached(metric: str, n_groups: int, n_cells: float) -> str:
     Parameters
     ----------
     metric : str
-        One of :func:`~leukoscope.stats.scores.scores`. Accuracy, macro-F and recall were
-        simulated; for the other means over categories and for agreement the sentence speaks
-        of macro-F, for the other scores of a category of recall, and names it.
+        One of :func:`~leukoscope.stats.scores.scores`; of others nothing is said, for they
+        were not simulated.
     n_groups : int
-        Cases in all. Families of one cell were not simulated.
+        Cases in all. Families were not simulated.
     n_cells : float
-        Cells that the score speaks of: all cells, or the true cells of the category.
+        Cells that the score speaks of, as :func:`cells_spoken_of` counts them: true cells of
+        the category for recall, cells of the other categories for specificity, calls for
+        precision, true cells plus calls for F, and all cells for a score of all.
 
     Returns
     -------
     str
-        Such as "covered 97–99 % of the time in simulation of 10 cases with some 16 such
-        cells", from the setting nearest in cases and cells; 95 % is wanted. Empty where
-        there are 20 cases or more and the category is not rare, and where there are fewer
-        than two cases or no cells, for which no interval is given.
-
-    Raises
-    ------
-    UsageError
-        If *metric* is none of these.
+        Such as "such intervals covered 60 to 97 % of the time in simulation (10 cases, 16 to
+        41 such calls)": the range over intraclass correlations of 0, .05 and .2 and, of a
+        category's score, over the simulated categories whose cells lie within a factor of 3
+        of *n_cells*. Never a setting with more cases speaks: of those with at most
+        *n_groups* it is the one with most cases that has such a category; where none has,
+        the category nearest in cells. Below 10 cases the setting of 10 speaks, and the
+        sentence says that fewer were not simulated; so it does of cells. Empty where that
+        range lies within :data:`ENOUGH_RANGE`, and where there are fewer than two cases or
+        no cells, for which no interval is given.
 
     Notes
     -----
-    ``results/coverage`` says what was drawn, at intraclass correlations of 0, .05 and .2,
-    2,000 sets each. Real cells may differ, and so may what their intervals cover.
+    ``results/coverage`` says what was drawn, 2,000 sets a setting. Sets without an interval
+    do not count here, for the sentence stands beside an interval. Real cells may differ, and
+    so may what their intervals cover.
     """
-    simulated = _simulated_for(metric)
-    if n_groups < 2 or not (n_cells > 0 and isfinite(n_cells)):
+    tried = [each for each in settings() if each.metric == metric]
+    if not tried or n_groups < 2 or not (n_cells > 0 and isfinite(n_cells)):
         return ""
-    tried = [each for each in settings() if each.metric.startswith(simulated)]
-    near = _nearest(tried, n_groups, n_cells)
-    if n_groups >= _FEW_GROUPS and near.metric != "recall_basophil":
+    near = alike(tried, n_groups, n_cells)
+    low, high = min(each.low for each in near), max(each.high for each in near)
+    if ENOUGH_RANGE[0] <= low and high <= ENOUGH_RANGE[1]:
         return ""
-    of = "" if simulated == metric else f"{_NAMES[simulated]} "
-    such = "such cells" if simulated == "recall" else "cells"
+    cells = _range([each.n_cells for each in near])
     return (
-        f"{of}covered {_range(near.low, near.high)} of the time in simulation of "
-        f"{near.n_cases} cases with some {near.n_cells:,.0f} {such}"
-        f"{_beyond(tried, n_groups, n_cells)}"
+        f"{_OPENING}{_range([100 * low, 100 * high])} % of the time in simulation "
+        f"({near[0].n_cases} cases, {cells} {_SUCH.get(metric, 'cells')}"
+        f"{_beyond(tried, n_groups, n_cells)})"
     )
+
+
+def sentence_in(method: str) -> str:
+    """Find the sentence of :func:`coverage_reached` at the end of an interval's method."""
+    _, opening, rest = method.partition(_OPENING)
+    return opening + rest
+
+
+def cells_spoken_of(counts: Margins) -> dict[str, NDArray[np.number]]:
+    """Count the cells that each score speaks of.
+
+    Parameters
+    ----------
+    counts : Margins of (..., k) numbers
+        Right calls, true cells and calls of the pooled cells.
+
+    Returns
+    -------
+    dict of str to (...) or (..., k) array
+        All cells for accuracy, balanced accuracy, macro-F, mcc and kappa. True cells for
+        recall, cells of the other categories for specificity, calls for precision, true
+        cells plus calls for F: what the score divides by.
+    """
+    cells = counts.truth.sum(axis=-1)
+    return dict.fromkeys((*SCALAR_METRICS, *AGREEMENT_METRICS), cells) | {
+        "recall": counts.truth,
+        "specificity": cells_of_others(counts),
+        "precision": counts.calls,
+        "f": counts.truth + counts.calls,
+    }
 
 
 @cache
 def settings() -> tuple[Setting, ...]:
-    """Read what the default method reached: the table kept beside this module."""
+    """Read what the default intervals reached: the table kept beside this module."""
     text = (resources.files("leukoscope.stats") / "reached.csv").read_text(encoding="utf-8")
-    by_setting: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    by_setting: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     for row in csv.DictReader(text.splitlines()):
-        reached = float(row["mean_cells"]), float(row["coverage"])
-        by_setting.setdefault((row["metric"], int(row["n_cases"])), []).append(reached)
+        reached = float(row["mean_cells"]), float(row["coverage_defined"])
+        place = row["metric"], row["category"], int(row["n_cases"])
+        by_setting.setdefault(place, []).append(reached)
     found = []
-    for (metric, n_cases), reached_by_icc in by_setting.items():
+    for place, reached_by_icc in by_setting.items():
         cells, shares = zip(*reached_by_icc, strict=True)
-        found.append(Setting(metric, n_cases, sum(cells) / len(cells), min(shares), max(shares)))
+        found.append(Setting(*place, sum(cells) / len(cells), min(shares), max(shares)))
     return tuple(found)
 
 
-def _simulated_for(metric: str) -> str:
-    if metric in _NAMES:
-        return metric
-    if metric in CATEGORY_METRICS:
-        return "recall"
-    if metric in (*SCALAR_METRICS, *AGREEMENT_METRICS):
-        return "macro_f"
-    raise unknown_name("metric", metric, (*SCALAR_METRICS, *AGREEMENT_METRICS, *CATEGORY_METRICS))
+def alike(tried: list[Setting], n_groups: int, n_cells: float) -> list[Setting]:
+    """Choose the settings that speak for so many cases and cells, all of one number of cases."""
+    fewest = min(each.n_cases for each in tried)
+    allowed = [each for each in tried if each.n_cases <= max(n_groups, fewest)]
+    if tried[0].metric in CATEGORY_METRICS:
+        least = min(_apart(each, n_cells) for each in allowed)
+        # Where no category is near, the nearest speaks, and no other beside it.
+        allowed = [each for each in allowed if _apart(each, n_cells) <= max(least, log(_NEAR))]
+    most = max(each.n_cases for each in allowed)
+    return [each for each in allowed if each.n_cases == most]
 
 
-def _nearest(tried: list[Setting], n_groups: int, n_cells: float) -> Setting:
-    """Find the setting nearest in cases and in cells, on the log scale."""
-    return min(
-        tried,
-        key=lambda each: log(n_groups / each.n_cases) ** 2 + log(n_cells / each.n_cells) ** 2,
-    )
+def _apart(setting: Setting, n_cells: float) -> float:
+    return abs(log(n_cells / setting.n_cells))
 
 
 def _beyond(tried: list[Setting], n_groups: int, n_cells: float) -> str:
-    least_cases = min(each.n_cases for each in tried)
-    least_cells = min(each.n_cells for each in tried)
-    # A setting half as large again is still near.
-    fewer = 1.5 * n_groups < least_cases or 1.5 * n_cells < least_cells
-    return "; fewer were not simulated" if fewer else ""
+    lacking = []
+    if n_groups < min(each.n_cases for each in tried):
+        lacking.append("cases")
+    if _NEAR * n_cells < min(each.n_cells for each in tried):
+        lacking.append("cells")
+    return f"; fewer {' and '.join(lacking)} were not simulated" if lacking else ""
 
 
-def _range(low: float, high: float) -> str:
-    least, most = round(100 * low), round(100 * high)
-    return f"{least} %" if least == most else f"{least}–{most} %"
+def _range(numbers: list[float]) -> str:
+    least, most = round(min(numbers)), round(max(numbers))
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"

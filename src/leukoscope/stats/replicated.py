@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.stats.binomial import tail_of
-from leukoscope.stats.intervals import NO_SPREAD, Interval, exact_in_groups
+from leukoscope.stats.design import exact_in_groups
+from leukoscope.stats.intervals import NO_SPREAD, Interval
 from leukoscope.stats.jackknife import (
     cells_behind,
     filled,
@@ -43,7 +44,7 @@ def replicated_intervals(
         the score is exactly 0 or 1 in a replicate, or in one without one of the groups,
         the same is done on the plain scale, the bounds clipped to [0, 1]. A proportion
         without any spread gets
-        :func:`~leukoscope.stats.intervals.exact_in_groups` of the cells of one
+        :func:`~leukoscope.stats.design.exact_in_groups` of the cells of one
         replicate. The method says which. Bounds are NaN, with the reason, for one
         replicate or group, and where a score is undefined in a replicate or without
         one of the groups; F, macro-F and balanced accuracy also without any spread.
@@ -84,12 +85,12 @@ def _interval(
     if reason:
         return Interval(value, np.nan, np.nan, f"undefined: {reason}")
     if max(np.ptp(values), np.ptp(left)) <= NO_SPREAD:
-        return _without_spread(metric, value, cells, left.shape[1], level)
+        return _without_spread(metric, value, cells, level)
     plain = bool(((left <= 0) | (left >= 1)).any() or ((values <= 0) | (values >= 1)).any())
     at, each, rest = (value, values, left) if plain else map(logit, (value, values, left))
     variance, degrees, how = _variance(each, (left.shape[1] - 1) * (each[:, None] - rest))
     if variance <= NO_VARIANCE:
-        return _without_spread(metric, value, cells, left.shape[1], level)
+        return _without_spread(metric, value, cells, level)
     half = float(stdtrit(degrees, 1 - tail_of(level))) * np.sqrt(variance)
     back = (lambda bound: np.clip(bound, 0, 1)) if plain else expit
     scale = "plain scale, clipped to 0-1" if plain else "logit"
@@ -107,14 +108,12 @@ def _variance(
     return combined_variance(blank, interaction)
 
 
-def _without_spread(
-    metric: str, value: float, cells: NDArray[np.number], n_groups: int, level: float
-) -> Interval:
+def _without_spread(metric: str, value: float, cells: NDArray[np.number], level: float) -> Interval:
     if metric not in {"accuracy", "recall", "specificity", "precision"}:
         reason = "undefined: no spread between groups or replicates"
         return Interval(value, np.nan, np.nan, reason)
-    trials = float(cells.sum(axis=1).mean())
-    exact = exact_in_groups(value * trials, trials, n_groups, level)
+    sizes = cells.mean(axis=0)
+    exact = exact_in_groups(value * float(sizes.sum()), sizes, level)
     return replace(exact, value=value, method=f"{exact.method}; cells of one replicate")
 
 
