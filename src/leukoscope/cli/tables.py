@@ -9,6 +9,7 @@ from rich.table import Table
 
 from leukoscope.evaluation.evaluation import Evaluation
 from leukoscope.evaluation.fixed_models import Comparison
+from leukoscope.evaluation.prevalence import REPRIORED, REWEIGHTED
 from leukoscope.evaluation.results import AS_IF_CASES
 from leukoscope.reporting.comparison_answer import answers, common, lead
 from leukoscope.reporting.evaluated import (
@@ -132,18 +133,18 @@ def _probabilities(part: pl.DataFrame, title: str) -> Iterator[Table]:
 
 
 def _at_mixes(results: pl.DataFrame) -> Iterator[Table]:
-    stated = results.filter(pl.col("prevalence").is_not_null(), pl.col("view") == "strict")
-    for (mix, how), part in stated.with_columns(
-        how=pl.col("method").str.split("; ").list.last()
-    ).group_by("prevalence", "how", maintain_order=True):
-        table = Table(title=f"At the mix {mix}: {how}", title_justify="left")
-        for name in ("score", "category", "value", "95 % interval"):
-            table.add_column(name)
-        shown = part.filter(pl.col("metric").is_in(["accuracy", "macro_f", "precision", "f"]))
-        for row in shown.iter_rows(named=True):
-            who = row["category"] or "all"
-            table.add_row(_spoken(row["metric"]), who, _share(row["value"]), _range(row))
-        yield table
+    depends = ["accuracy", "macro_f", "precision", "f"]
+    stated = results.filter(pl.col("view") == "strict", pl.col("metric").is_in(depends))
+    for how in (REWEIGHTED, REPRIORED):
+        ways = stated.filter(pl.col("method").str.ends_with(how))
+        for (mix,), part in ways.group_by("prevalence", maintain_order=True):
+            table = Table(title=f"At the mix {mix}: {how}", title_justify="left", min_width=60)
+            for name in ("score", "category", "value", "95 % interval"):
+                table.add_column(name)
+            for row in part.iter_rows(named=True):
+                who = row["category"] or "all"
+                table.add_row(_spoken(row["metric"]), who, _share(row["value"]), _range(row))
+            yield table
 
 
 def _overall(part: pl.DataFrame, title: str) -> Table:
