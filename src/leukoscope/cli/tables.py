@@ -20,6 +20,7 @@ from leukoscope.reporting.evaluated import (
     models_of,
     numbers_of,
 )
+from leukoscope.stats.reached import sentence_in
 
 UNITS = ("case", "family")
 _ORDER = ("accuracy", "balanced_accuracy", "macro_f", "mcc", "kappa")
@@ -170,7 +171,18 @@ def _by_category(part: pl.DataFrame, title: str) -> Table:
         support = int(cells[category, "support"]["value"])
         texts = [_short(row) for row in scores]
         table.add_row(category, str(support), *texts)
+    table.caption, table.caption_justify = _reached(cells), "left"
     return table
+
+
+def _reached(cells: dict[tuple[str, str], dict[str, Any]]) -> str | None:
+    """Say of which intervals simulation says that they cover less, or more, than they should."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for (category, metric), row in cells.items():
+        if said := sentence_in(row["method"]):
+            told.setdefault((_spoken(metric), said), []).append(category)
+    lines = [f"{metric} of {', '.join(names)}: {said}." for (metric, said), names in told.items()]
+    return "\n".join(lines) or None
 
 
 def _confusion(calls: pl.DataFrame, title: str) -> Table:
