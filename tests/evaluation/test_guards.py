@@ -4,8 +4,9 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.evaluation.drawn import predictions, shaped
 
-from leukoscope.evaluation.guards import constant_rows, guards_of, refuse_other_supports
+from leukoscope.evaluation.guards import constant_rows, guards_of
 from leukoscope.evaluation.predictions import prepare
+from leukoscope.evaluation.supports import refuse_other_supports
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.records import tables

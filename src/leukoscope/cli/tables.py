@@ -199,6 +199,8 @@ def _confusion(calls: pl.DataFrame, title: str) -> Table:
 def _footnote(results: pl.DataFrame) -> str:
     row = results.row(0, named=True)
     n = f"{row['n_cells']} cells, {row['n_families']} families"
+    if row["n_cases"] == 1:
+        return f"{n}, 1 case: nothing here speaks of other people."
     if row["n_cases"] is not None:
         return f"{n}, {row['n_cases']} cases; intervals speak of other cases."
     return (

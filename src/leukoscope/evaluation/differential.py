@@ -202,6 +202,7 @@ def _read_reference(
             "categories as the predictions do."
         )
     _refuse_no_counts(counts)
+    _refuse_untold(table, truth, categories.read_as(labels, wide))
     read = categories.read_as(labels, wide)
     return counts.with_columns(category=pl.Series(read)), not set(read) <= set(known)
 
@@ -217,6 +218,18 @@ def _words(table: pl.DataFrame, truth: Sequence[str]) -> tuple[str, ...]:
     house = {*categories.PBC13.values(), *categories.PARENTS, *categories.PARENTS.values()}
     unseen = {name for name in house - related if categories.PARENTS.get(name) not in seen}
     return categories.ordered([*seen, *unseen])
+
+
+def _refuse_untold(table: pl.DataFrame, truth: Sequence[str], told: Sequence[str]) -> None:
+    """Refuse a count without a category of the cells: none seen is not the same as not told."""
+    seen = categories.ordered([*truth, *table["predicted"]])
+    covered = {*told, *(name for name in seen if categories.PARENTS.get(name) in told)}
+    untold = [name for name in seen if name not in covered]
+    if untold:
+        raise DataError(
+            f"The reference count names {', '.join(untold)} in no case. Nothing was compared. "
+            "Where none was seen, write rows of 0 cells."
+        )
 
 
 def _refuse_no_counts(counts: pl.DataFrame) -> None:

@@ -68,6 +68,7 @@ def evaluation_of(
     sensitivity: float = SENSITIVITY,
     reference: pl.DataFrame | None = None,
     readings: Sequence[dict[str, Any]] = (),
+    left_out: Mapping[str, int] | None = None,
 ) -> Evaluation:
     """Evaluate one run's predictions.
 
@@ -84,6 +85,8 @@ def evaluation_of(
         true labels of the same cells.
     readings : sequence of dict
         Rows of how several readers agree, where the truth is their majority.
+    left_out : mapping of str to int, optional
+        Why cells that belong to the test are not among the predictions, and how many.
 
     Returns
     -------
@@ -109,10 +112,22 @@ def evaluation_of(
         confusion=confusion_table({None: [predictions]}),
         points=points_table(said),
         differential=counts,
-        guards=guards_of(predictions),
+        guards=with_left_out(guards_of(predictions), left_out or {}, predictions.height),
         errors=error_table(predictions),
         cases=case_key(predictions),
     )
+
+
+def with_left_out(guards: pl.DataFrame, left_out: Mapping[str, int], n_cells: int) -> pl.DataFrame:
+    """Add a warning for each reason why cells of the test were left out, and how many."""
+    rows = [
+        {"check": "left out", "severity": "warning", "category": why, "value": float(count)}
+        | {"detail": f"{count} cells were left out, {n_cells} were scored: {why}."}
+        for why, count in left_out.items()
+        if count
+    ]
+    more = pl.DataFrame(rows, schema=tables.GUARDS.columns)
+    return tables.check(pl.concat([guards, more]), tables.GUARDS)
 
 
 def write_evaluation(folder: Path, found: Evaluation) -> None:

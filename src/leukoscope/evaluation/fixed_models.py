@@ -241,7 +241,9 @@ def _not_worse(found: FixedDifference, margin: float) -> Row:
 
 
 def _flip(value: float, p_value: float, method: str) -> Row:
-    return {"value": value, "p_value": p_value, "method": method}
+    # Undefined for one reason, this test and the interval would be one row.
+    named = method if method.startswith("sign-flip") else f"sign-flip permutation test: {method}"
+    return {"value": value, "p_value": p_value, "method": named}
 
 
 def _replicas(pair: tuple[Any, Any]) -> Iterator[Row]:

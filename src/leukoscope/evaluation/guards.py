@@ -5,7 +5,7 @@ before this is cleared up; ``warning``: some of them mean less than they seem to
 nothing odd, or why nothing could be told.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ import numpy.typing as npt
 import polars as pl
 
 from leukoscope.evaluation.predictions import Scored, in_order, prepare, read_truth
-from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.records import categories, tables
 from leukoscope.stats.forecasts import LEAST_PROBABILITY
@@ -78,44 +77,8 @@ def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     rows = [_collapse(seen.names, matrix), _chance(seen.names, matrix, seed)]
     rows += _relabelled(seen.names, matrix)
     rows += constant_rows(table)
-    rows += [_argmax(table), *_ties(table), *_ruled_out(table), _cases(seen)]
+    rows += [_argmax(table), *_ties(table), *_ruled_out(table), _cases(seen, table)]
     return tables.check(pl.DataFrame(rows, schema=tables.GUARDS.columns), tables.GUARDS)
-
-
-def refuse_other_supports(predictions: pl.DataFrame, stated: Mapping[str, float]) -> None:
-    """Refuse predictions whose true cells are not as many as stated, category by category.
-
-    Parameters
-    ----------
-    predictions : polars.DataFrame
-        A labelled predictions table.
-    stated : mapping of str to float
-        Category → true cells. A finer category than the model answers is added to its parent,
-        as true labels are.
-
-    Raises
-    ------
-    DataError
-        If a category has another number of cells; each is named, seen against stated.
-    """
-    scored = prepare(predictions)
-    support = scored.matrices.sum(axis=(0, 2)).tolist()
-    seen = {name: float(count) for name, count in zip(scored.names, support, strict=True)}
-    expected: dict[str, float] = {}
-    for name, count in stated.items():
-        read = _read(name, scored.names)
-        expected[read] = expected.get(read, 0.0) + count
-    others = [
-        f"{name} {seen.get(name, 0.0):,.10g} against {expected.get(name, 0.0):,.10g}"
-        for name in categories.ordered([*seen, *expected])
-        if abs(seen.get(name, 0.0) - expected.get(name, 0.0)) > _ROUNDING
-    ]
-    if others:
-        raise DataError(
-            f"The true cells are not as many as stated: {'; '.join(others)}; in all "
-            f"{sum(seen.values()):,.10g} against {sum(expected.values()):,.10g}. Nothing was "
-            "scored. Cells were lost, doubled or relabelled, or the statement is wrong."
-        )
 
 
 def constant_rows(
@@ -278,16 +241,11 @@ def _named(names: Sequence[str], counts: Counts) -> str:
     return ", ".join(name for name, count in zip(names, counts, strict=True) if count)
 
 
-def _read(label: str, names: Sequence[str]) -> str:
-    parent = categories.PARENTS.get(label, label)
-    return label if label in names or parent not in names else parent
-
-
 def _shares(table: pl.DataFrame, names: Sequence[str]) -> dict[str, float]:
     """Count the labels without the code that scores."""
     share = dict.fromkeys(names, 0.0)
     for label, count in table["category"].value_counts().iter_rows():
-        share[_read(label, names)] += count / table.height
+        share[categories.answer_for(label, names)] += count / table.height
     return share
 
 
@@ -341,7 +299,7 @@ def _ties(table: pl.DataFrame) -> list[Row]:
             "which is called is an accident of their order."
         )
         return [_row("ties", "warning", detail, None, tied, 0.0)]
-    true = {_read(label, answers) for label in table["category"].unique()}
+    true = {categories.answer_for(label, answers) for label in table["category"].unique()}
     flat = [
         _row("ties", "warning", _flat(name, column), name, 1.0, None)
         for name, column in zip(answers, chances.T, strict=True)
@@ -382,7 +340,9 @@ def _probabilities(table: pl.DataFrame) -> tuple[list[str], npt.NDArray[np.float
     return answers, table.select(stated).cast(pl.Float64).to_numpy()
 
 
-def _cases(seen: Scored) -> Row:
+def _cases(seen: Scored, table: pl.DataFrame) -> Row:
+    unknown = table["case"].null_count()
+    known = unknown < table.height
     counted = seen.n_cases if seen.n_cases is not None else seen.n_families
     if counted == 1:
         detail = (
@@ -390,6 +350,12 @@ def _cases(seen: Scored) -> Row:
             "other people, and no interval over cases can be given."
         )
         return _row("one case", "warning", detail, None, 1.0)
+    if seen.n_cases is None and known:
+        detail = (
+            f"The case of {unknown} of {seen.n_cells} cells is unknown, so that no interval speaks "
+            "of other people. Name it, or leave those cells out."
+        )
+        return _row("one case", "warning", detail, None, float(counted))
     if seen.n_cases is None:
         detail = (
             f"Not every cell's case is known: intervals are over {counted} families and speak of "

@@ -62,7 +62,7 @@ def with_truth(
     """
     table = tables.check(predictions, tables.PREDICTIONS)
     known = table.join(
-        dataset.manifest.select("cell_id", "origin", truth="category"),
+        dataset.manifest.select("cell_id", "origin", truth="category", true_case="case"),
         on="cell_id",
         how="left",
         maintain_order="left",
@@ -70,6 +70,7 @@ def with_truth(
     _refuse_other_images(known, dataset)
     _refuse_derived(known)
     _refuse_contradictions(known)
+    _refuse_other_people(known)
     if split is not None:
         _refuse_learned(table, dataset, split, read_split(dataset, split, repeat, fold))
     facts = dataset.manifest.select("cell_id", "category", "case", "family")
@@ -126,20 +127,16 @@ def missing_cells(
     return cells.join(predictions.select("cell_id"), on="cell_id", how="anti").height
 
 
-def labelled_from(predictions: pl.DataFrame, dataset: Dataset, named: str | None) -> pl.DataFrame:
-    """Label predictions as :func:`with_truth` does, and note test cells that none is of.
+def labelled_from(
+    predictions: pl.DataFrame, dataset: Dataset, named: str | None
+) -> tuple[pl.DataFrame, int]:
+    """Label predictions as :func:`with_truth` does, and count test cells that none is of.
 
     The split is :func:`split_for`'s; a whole dataset may be predicted in part, its test may not.
     """
     split = split_for(predictions, dataset, named)
     table = with_truth(predictions, dataset, split)
-    lacking = missing_cells(table, dataset, split) if split is not None else 0
-    if lacking:
-        progress.note(
-            f"{lacking} cells of the test of {dataset.folder} have no prediction: the scores are "
-            "of the others."
-        )
-    return table
+    return table, missing_cells(table, dataset, split) if split is not None else 0
 
 
 def with_readers(predictions: pl.DataFrame, readers: pl.DataFrame) -> tuple[pl.DataFrame, int]:
@@ -351,6 +348,16 @@ def _refuse_contradictions(known: pl.DataFrame) -> None:
             f"dataset's, for example of cell {odd['cell_id'][0]}: {odd['category'][0]} against "
             f"{odd['truth'][0]}. Nothing was scored. The labels were joined wrongly or are of "
             "another version; leave the column out to take the dataset's."
+        )
+
+
+def _refuse_other_people(known: pl.DataFrame) -> None:
+    odd = known.filter(pl.col("case") != pl.col("true_case"))
+    if odd.height:
+        raise DataError(
+            f"The case of {odd.height} of {known.height} predictions is not the dataset's, for "
+            f"example of cell {odd['cell_id'][0]}. Nothing was scored. Leave the column case out "
+            "to take the dataset's, or give the dataset of these cells."
         )
 
 

@@ -129,7 +129,8 @@ def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
     ------
     DataError
         If a cell is unlabelled, named twice, was seen in training, or has probabilities
-        that are missing, outside [0, 1], or do not add up to 1.
+        that are missing, outside [0, 1], or do not add up to 1; if one word is spelt in
+        two ways.
     """
     if predictions.is_empty():
         raise DataError("The predictions hold no cell. Nothing was scored.")
@@ -145,6 +146,7 @@ def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
             "scored. Give the predictions of one run at a time."
         )
     _refuse_seen(predictions)
+    _refuse_spellings(predictions)
     _refuse_odd_probabilities(predictions)
     return predictions.with_columns(family=pl.col("family").fill_null(pl.col("cell_id"))).sort(
         "cell_id"
@@ -162,6 +164,22 @@ def _refuse_seen(predictions: pl.DataFrame) -> None:
         )
 
 
+def _refuse_spellings(predictions: pl.DataFrame) -> None:
+    """Refuse words that differ only in case or spaces: no person means two categories by them."""
+    stated = [name.removeprefix("p_") for name in predictions.columns if name.startswith("p_")]
+    words = pl.concat([predictions["category"], predictions["predicted"]]).unique().to_list()
+    spelt: dict[str, set[str]] = {}
+    for word in (*words, *stated):
+        spelt.setdefault(" ".join(word.split()).casefold(), set()).add(word)
+    ways = next((sorted(found) for found in spelt.values() if len(found) > 1), None)
+    if ways:
+        raise DataError(
+            f"One category is spelt in several ways: {', '.join(map(repr, ways))}. Nothing was "
+            "scored, for each would count as a category of its own. Write it in one way in labels, "
+            "calls and columns p_…."
+        )
+
+
 def _refuse_odd_probabilities(predictions: pl.DataFrame) -> None:
     stated = [name for name in predictions.columns if name.startswith("p_")]
     if not stated:
@@ -174,11 +192,11 @@ def _refuse_odd_probabilities(predictions: pl.DataFrame) -> None:
     if odd.size:
         first = int(odd[0])
         raise DataError(
-            f"The probabilities of cell {predictions['cell_id'][first]} are not of [0, 1] with the "
-            f"sum 1, and so are those of {odd.size} of {predictions.height} cells in all: they "
-            f"run from {shares[first].min():.6g} to {shares[first].max():.6g} and add up to "
-            f"{sums[first]:.6g} (nan: one is missing). Nothing was scored. Correct the columns "
-            "p_…, or leave them out to score the labels alone."
+            f"Probabilities lie in [0, 1] and add up to 1, within {_SUM_ROUNDING:g}. Those of cell "
+            f"{predictions['cell_id'][first]} run from {shares[first].min():.6g} to "
+            f"{shares[first].max():.6g} and add up to {sums[first]:.6g} (nan: one is missing); "
+            f"{odd.size} of {predictions.height} cells are so. Nothing was scored. Write the "
+            "columns p_… with four decimals or more, or leave them out to score the calls alone."
         )
 
 

@@ -47,8 +47,7 @@ def mix_for(cells: Mapping[str, int], mix: Mapping[str, float]) -> npt.NDArray[n
     stated: dict[str, float] = dict.fromkeys(cells, 0.0)
     for name, share in mix.items():
         # A model that answers neutrophil is told how many band and segmented cells there are.
-        read = name if name in cells else categories.PARENTS.get(name, name)
-        read = read if read in cells else name
+        read = categories.answer_for(name, cells)
         stated[read] = stated.get(read, 0.0) + share
     odd = [
         f"{name} ({cells.get(name, 0)} test cells, {share:g} in the mix)"

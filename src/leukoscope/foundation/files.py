@@ -172,6 +172,15 @@ def refuse_existing(path: Path) -> None:
         raise UsageError(f"{path} is a file; it was left untouched. Give --out a new name.")
 
 
+def refuse_table_name(path: Path) -> None:
+    """Raise UsageError if a folder to be made is named like a table."""
+    if Path(path).suffix.lower() in {".csv", ".parquet"}:
+        raise UsageError(
+            f"--out is {path}, but several tables are written: give a folder name. "
+            "Nothing was written."
+        )
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock file while the block runs; the system frees it if the process dies.

@@ -5,7 +5,7 @@ coarsely: ICSH counts band neutrophils as segmented ones, and every report shows
 neutrophils merged beside the strict view.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from leukoscope.foundation.errors import DataError, unknown_name
 
@@ -76,6 +76,12 @@ def merged(categories: Sequence[str]) -> tuple[str, ...]:
     return tuple("neutrophil" if PARENTS.get(name) == "neutrophil" else name for name in categories)
 
 
+def answer_for(label: str, known: Collection[str]) -> str:
+    """Name the known category that covers a label: itself, else its parent; else the label."""
+    parent = PARENTS.get(label, label)
+    return label if label in known or parent not in known else parent
+
+
 def read_as(truth: Sequence[str], known: Sequence[str]) -> list[str]:
     """Read finer labels in the terms of a model's categories.
 
@@ -98,7 +104,7 @@ def read_as(truth: Sequence[str], known: Sequence[str]) -> list[str]:
     """
     table = {}
     for label in dict.fromkeys(truth):
-        coarse = label if label in known else PARENTS.get(label, "")
+        coarse = answer_for(label, known)
         if coarse not in known:
             raise DataError(
                 f"The model answers {', '.join(known)}; the table holds {label!r}, which none of "

@@ -287,7 +287,10 @@ def read_table(path: Path, shape: Shape) -> pl.DataFrame:
         table = _from_csv(path, shape) if _is_csv(path) else pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise SchemaError(f"{path} cannot be read as a {shape.name} table: {reason}.") from None
+        how = ". As CSV it is UTF-8 text, commas between columns, points in numbers"
+        raise SchemaError(
+            f"{path} cannot be read as a {shape.name} table: {reason}{how * _is_csv(path)}."
+        ) from None
     try:
         return check(table, shape)
     except SchemaError as error:

@@ -137,7 +137,8 @@ def agreements(numbers: Numbers) -> Grid | None:
         "Share of each category in a case’s differential count, model less reference, in "
         "percentage points, with 95 % intervals below. Bias: the mean difference. Limits of "
         "agreement: 95 % of cases differ by no more than from the lower to the upper (Bland and "
-        "Altman). Slope and intercept of the Deming regression: 1 and 0 if the two agree.",
+        "Altman). Slope and intercept of the line through the cases: 1 and "
+        "0 if the two agree, of no meaning where the cases hardly differ.",
         ("Category", "Bias", "Lower limit", "Upper limit", "Slope", "Intercept"),
         [("", rows)],
     )

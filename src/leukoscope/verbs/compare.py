@@ -62,6 +62,9 @@ def compare(
     """
     if out is not None:
         files.refuse_existing(out)
+        files.refuse_table_name(out)
+    if split is not None and dataset is None:
+        raise UsageError("--split names a split of --dataset, and none is given.")
     if not others:
         raise UsageError("Give at least one run or table to compare with the baseline.")
     if not 0 < margin < 1:
@@ -76,7 +79,7 @@ def compare(
     }
     if dataset is not None:
         known = read_dataset(dataset)
-        arms = {name: labelled_from(table, known, split) for name, table in arms.items()}
+        arms = {name: labelled_from(table, known, split)[0] for name, table in arms.items()}
     found = comparison_of(arms, next(iter(arms)), metric, margin)
     if out is not None:
         files.build_folder(out, lambda folder: _write(folder, found))

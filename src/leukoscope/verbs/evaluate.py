@@ -13,9 +13,9 @@ from leukoscope.evaluation.evaluation import (
     evaluation_of,
     write_evaluation,
 )
-from leukoscope.evaluation.guards import refuse_other_supports
 from leukoscope.evaluation.labels import labelled_from, reader_rows, with_readers
-from leukoscope.foundation import files, progress
+from leukoscope.evaluation.supports import refuse_other_supports
+from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
 from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import tables
@@ -25,6 +25,8 @@ from leukoscope.records.runs import history_of, predictions_of
 from leukoscope.reporting.evaluation_folder import write_pages
 
 _PICTURE_PX = 96
+UNPREDICTED = "cells of the dataset's test that have no prediction"
+UNDECIDED = "cells without a majority of their readers, the hardest ones"
 
 
 def evaluate(
@@ -58,7 +60,8 @@ def evaluate(
         Name of that dataset's split; its first one unless given.
     prevalence : str, optional
         A mix of categories at which precision, F and what else depends on it are given
-        too: nozaka-2022, or a .yaml or .csv file of category and number.
+        too: nozaka-2022, or a .yaml file of category and number, or a .csv file with columns
+        category and n_cells.
     sensitivity : float
         The sensitivity that each category's operating point reaches.
     reference : Path, optional
@@ -67,8 +70,8 @@ def evaluate(
     readers : Path, optional
         A table of cell_id, reader, category: the truth becomes the readers' majority.
     supports : str, optional
-        How many cells of each category there should be, a .yaml or .csv file of category
-        and number; other counts are refused.
+        How many cells of each category there should be, a file as for a mix; other counts
+        are refused.
     pictures : bool
         Whether the report shows cells, where a dataset is given; without, it may leave
         the house.
@@ -96,11 +99,14 @@ def evaluate(
         raise UsageError(
             f"--sensitivity is {sensitivity}; it lies above 0 and up to 1. Nothing was scored."
         )
+    if split is not None and dataset is None:
+        raise UsageError("--split names a split of --dataset, and none is given.")
     known = read_dataset(dataset) if dataset is not None else None
+    left_out: dict[str, int] = {}
     table = tables.read_table(predictions_of(source), tables.PREDICTIONS)
     if known is not None:
-        table = labelled_from(table, known, split)
-    table, readings = _read_again(table, readers)
+        table, left_out[UNPREDICTED] = labelled_from(table, known, split)
+    table, readings, left_out[UNDECIDED] = _read_again(table, readers)
     if supports is not None:
         refuse_other_supports(table, read_counts(supports))
     found = evaluation_of(
@@ -110,40 +116,48 @@ def evaluate(
         sensitivity=sensitivity,
         reference=tables.read_table(reference, tables.REFERENCE) if reference is not None else None,
         readings=readings,
+        left_out=left_out,
     )
     if out is not None:
         shown = known if pictures else None
-        files.build_folder(out, lambda folder: _write(folder, Path(source), found, shown))
+        asked = {
+            "source": Path(source).resolve().stem,
+            "dataset": known.card.name if known else None,
+            "split": split,
+            "prevalence": prevalence and Path(prevalence).stem,
+            "sensitivity": sensitivity,
+            "reference": reference and Path(reference).stem,
+            "readers": readers and Path(readers).stem,
+            "supports": supports and Path(supports).stem,
+        }
+        files.build_folder(out, lambda folder: _write(folder, Path(source), found, asked, shown))
     return found
 
 
 def _read_again(
     table: pl.DataFrame, readers: Path | None
-) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+) -> tuple[pl.DataFrame, list[dict[str, Any]], int]:
     """Take the majority of readers for the truth, if there are any, and say how they agree."""
     if readers is None:
-        return table, []
+        return table, [], 0
     spoken = tables.read_table(readers, tables.READERS)
     labelled, left_out = with_readers(table, spoken)
-    progress.note(f"{left_out} cells have no majority of their readers and are left out.")
-    return labelled, reader_rows(table, spoken)
+    return labelled, reader_rows(table, spoken), left_out
 
 
 def _refuse_out(out: Path | None) -> None:
     if out is None:
         return
     files.refuse_existing(out)
-    if Path(out).suffix.lower() in {".csv", ".parquet"}:
-        raise UsageError(
-            f"--out is {out}, but several tables are written: give a folder name. "
-            "Nothing was written."
-        )
+    files.refuse_table_name(out)
 
 
-def _write(folder: Path, source: Path, found: Evaluation, known: Dataset | None) -> None:
+def _write(
+    folder: Path, source: Path, found: Evaluation, asked: dict[str, Any], known: Dataset | None
+) -> None:
     write_evaluation(folder, found)
-    name = source.resolve().stem
-    files.write_json(folder / "evaluation.json", {"source": name})
+    name = asked["source"]
+    files.write_json(folder / "evaluation.json", asked)
     if (source / "history.csv").is_file():
         facts = {"study": pl.lit(name), "arm": pl.lit(name), "replicate": pl.lit(0, pl.Int32)}
         history = history_of(source).with_columns(**facts)
