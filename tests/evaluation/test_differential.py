@@ -209,6 +209,8 @@ def test_a_reference_may_hold_what_labels_alone_never_called():
     """A basophil counted by eye is a missed one; with probabilities the model must know it."""
     table = predictions(11, n_cases=2)
     rows = [("case-0", "basophil", 2), ("case-0", "band", 98), ("case-1", "band", 100)]
+    # None of the others was seen by eye, which a row says.
+    rows += [("case-0", name, 0) for name in NAMES if name != "band"]
     reference = pl.DataFrame(rows, schema=["case", "category", "n_cells"], orient="row")
     found = differential_table(table, reference)
     assert by_name(found, table, "strict")["case-0", "basophil"][1:] == (0, 100, 2)
@@ -217,6 +219,14 @@ def test_a_reference_may_hold_what_labels_alone_never_called():
     )
     with pytest.raises(DataError, match="names 'basophil', which no category"):
         differential_table(answers, reference)
+
+
+def test_a_reference_that_never_tells_of_a_category_is_refused():
+    """No row of bands is not a count of no bands."""
+    table = predictions(11)
+    reference = counted(11, table["case"].unique().to_list())
+    with pytest.raises(DataError, match="names band in no case"):
+        differential_table(table, reference.filter(pl.col("category") != "band"))
 
 
 def test_planted_faults_of_a_reference_are_named():

@@ -208,3 +208,12 @@ def test_an_unknown_metric_is_refused():
     table = predictions(8)
     with pytest.raises(UsageError, match="accuracy, balanced_accuracy, macro_f"):
         compared({"a": table, "b": table}, primary="auc")
+
+
+def test_a_model_of_one_category_can_be_compared():
+    """What is undefined for several tests at once is a row each, and the check speaks."""
+    flat = predictions(9).with_columns(predicted=pl.lit("band"))
+    found = compared({"good": predictions(9), "flat": flat})
+    assert ("flat", "collapse", "error") in set(
+        found.guards.select("arm", "check", "severity").rows()
+    )

@@ -22,6 +22,7 @@ CHECKS = {
     "ties",
     "ruled out",
     "one case",
+    "strange",
 }
 
 
@@ -280,7 +281,7 @@ def test_calls_in_other_words_than_the_labels_are_found():
     """Calls of 0 and 1 for HEM and ALL have no word in common with the labels."""
     good = all_and_hem(200, 0.9, seed=21).drop("p_ALL", "p_HEM")
     coded = good.with_columns(predicted=pl.col("predicted").replace({"ALL": "1", "HEM": "0"}))
-    assert found(coded) == {("chance", "error")}
+    assert found(coded) == {("chance", "error"), ("strange", "warning")}
     assert "called are 0, 1, true are ALL, HEM" in detail(coded, "chance")
 
 
@@ -290,7 +291,7 @@ def test_one_category_in_another_word_is_found():
     good = model_of(NOZAKA6, 400, 0.95, seed=22, mix=mix, chances=False)
     other = good.with_columns(predicted=pl.col("predicted").replace("lymphocyte", "lymphocytes"))
     assert found(good) == set()
-    assert found(other) == {("relabelling", "error")}
+    assert found(other) == {("relabelling", "error"), ("strange", "warning")}
     assert "(lymphocytes as lymphocyte)" in detail(other, "relabelling")
 
 
@@ -416,3 +417,16 @@ def test_what_cannot_be_scored_is_refused(enter):
         enter(table.with_columns(category=pl.lit(None, dtype=pl.String)))
     with pytest.raises(DataError, match="more than once"):
         enter(pl.concat([table, table.with_columns(run_id=pl.lit("other"))]))
+
+
+def test_words_that_no_cell_is_of_are_told():
+    """A third of the calls say x, as no label does: a warning with their number; one does not."""
+    table = model_of(["a", "b"], 90, 1.0, seed=77, chances=False)
+    index = pl.int_range(pl.len())
+    odd = table.with_columns(
+        predicted=pl.when(index % 3 == 0).then(pl.lit("x")).otherwise("predicted")
+    )
+    assert ("strange", "warning") in found(odd)
+    assert "(30 x)" in detail(odd, "strange")
+    few = table.with_columns(predicted=pl.when(index == 0).then(pl.lit("x")).otherwise("predicted"))
+    assert ("strange", "warning") not in found(few)

@@ -71,7 +71,7 @@ def test_labels_are_joined_by_name_and_never_by_order(place, order):
     known = dataset_of(place(), sides=None)
     rows = {row["cell_id"]: row for row in ROWS}
     names = [list(rows)[i] for i in order]
-    table = calls_of(names, case=["x"] * 5, p_band=[0.1 * i for i in order])
+    table = calls_of(names, p_band=[0.1 * i for i in order])
     seen = with_truth(table[list(reversed(range(5)))], known, None)
     for row in seen.to_dicts():
         own = rows[row["cell_id"]]
@@ -82,6 +82,16 @@ def test_labels_are_joined_by_name_and_never_by_order(place, order):
         )
         assert row["p_band"] == 0.1 * list(rows).index(row["cell_id"])
     assert_frame_equal(seen, with_truth(table, known, None))
+
+
+def test_another_case_than_the_datasets_is_refused(place):
+    """A person under another name is another person, or the wrong dataset."""
+    known = dataset_of(place(), sides=None)
+    cells = [row["cell_id"] for row in ROWS if row["case"]]
+    with pytest.raises(DataError, match=rf"case of 1 of 1 .* {cells[0]}"):
+        with_truth(calls_of(cells[:1], case=["x"]), known, None)
+    own = next(row["case"] for row in ROWS if row["case"])
+    assert with_truth(calls_of(cells[:1], case=[own]), known, None)["case"].to_list() == [own]
 
 
 def test_labels_numbered_1_10_100_stay_with_their_cells(place):
@@ -220,12 +230,9 @@ def test_that_a_split_of_another_name_is_not_looked_at_is_noted(place):
     assert "not checked" in said[0]
 
 
-def test_test_cells_without_a_prediction_are_noted(place):
-    """A score of half a test is said to be one."""
-    said = []
-    with progress.noting(said.append):
-        labelled_from(calls_of(["a"]), dataset_of(place()), None)
-    assert [one.split()[0] for one in said] == ["1"]
+def test_test_cells_without_a_prediction_are_counted(place):
+    """A score of half a test can be said to be one."""
+    assert labelled_from(calls_of(["a"]), dataset_of(place()), None)[1] == 1
 
 
 def test_missing_cells_are_counted(place):

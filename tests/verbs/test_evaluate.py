@@ -10,7 +10,6 @@ from tests.evaluation.drawn import NAMES
 from tests.evaluation.forecasting import forecasts
 
 import leukoscope
-from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.records import tables
 from leukoscope.records.dataset import read_dataset, read_split
@@ -114,10 +113,9 @@ def test_the_majority_of_readers_is_the_truth(theirs):
     schema = ["cell_id", "reader", "category"]
     readings = pl.DataFrame(rows, schema=schema, orient="row")
     readings.write_csv(theirs.with_name("readings.csv"))
-    notes = []
-    with progress.noting(notes.append):
-        found = leukoscope.evaluate(theirs, readers=theirs.with_name("readings.csv"))
-    assert [note.split()[0] for note in notes] == ["5"]
+    found = leukoscope.evaluate(theirs, readers=theirs.with_name("readings.csv"))
+    left = found.guards.filter(check="left out")
+    assert (left["severity"].item(), left["value"].item()) == ("warning", 5)
     shifted = {name: NAMES[(i + 1) % 4] for i, name in enumerate(NAMES)}
     support = found.results.filter(metric="support", view="strict")
     expected = table[5:]["category"].replace_strict(shifted).value_counts()
@@ -199,3 +197,28 @@ def test_no_picture_is_kept_where_none_is_wanted(finished, cells, tmp_path):
     leukoscope.evaluate(finished, dataset=cells, pictures=False, out=tmp_path / "hidden")
     assert not (tmp_path / "hidden" / "pictures.parquet").exists()
     assert "data:image/png" not in (tmp_path / "hidden" / "report.html").read_text()
+
+
+def test_words_spelt_in_two_ways_are_refused(theirs):
+    """Band and band would count as two categories."""
+    table = pl.read_csv(theirs).select("cell_id", "category", "predicted", "case")
+    odd = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("category").str.to_titlecase())
+    table.with_columns(category=odd.otherwise("category")).write_csv(theirs)
+    with pytest.raises(DataError, match="spelt in several ways"):
+        leukoscope.evaluate(theirs)
+
+
+def test_a_split_without_its_dataset_is_refused(theirs):
+    """The option would be ignored without a word."""
+    with pytest.raises(UsageError, match="--split"):
+        leukoscope.evaluate(theirs, split="study")
+    with pytest.raises(UsageError, match="--split"):
+        leukoscope.compare(theirs, theirs, split="study")
+
+
+def test_what_was_asked_is_kept(theirs, tmp_path):
+    """Names, never places on this machine."""
+    leukoscope.evaluate(theirs, sensitivity=0.9, out=tmp_path / "scores")
+    asked = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    assert (asked["source"], asked["sensitivity"], asked["split"]) == ("theirs", 0.9, None)
+    assert str(tmp_path) not in (tmp_path / "scores" / "evaluation.json").read_text()

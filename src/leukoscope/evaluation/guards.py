@@ -43,6 +43,9 @@ LEAST_CHANCE = 0.01
 
 _ROUNDING = 1e-9
 
+MANY_STRANGE = 0.05
+"""From this share of calls on, categories that no cell is of are worth a warning."""
+
 
 def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     """Check one run's predictions for the mistakes that make scores meaningless.
@@ -62,7 +65,8 @@ def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
         agree better than if they were paired at random. ``relabelling``: whether some
         categories' names are exchanged. ``constant``: whether a predictor of one category
         scores its share. ``argmax``: calls that are not the largest probability. ``ties``:
-        probabilities that rank nothing. ``ruled out``: true categories of probability 0.
+        probabilities that rank nothing. ``strange``: calls of a category that no cell is
+        of. ``ruled out``: true categories of probability 0.
         ``one case``: whether there is more than one.
 
     Raises
@@ -76,7 +80,7 @@ def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     matrix = seen.matrices.sum(axis=0)
     rows = [_collapse(seen.names, matrix), _chance(seen.names, matrix, seed)]
     rows += _relabelled(seen.names, matrix)
-    rows += constant_rows(table)
+    rows += [*constant_rows(table), _strange(seen.names, matrix)]
     rows += [_argmax(table), *_ties(table), *_ruled_out(table), _cases(seen, table)]
     return tables.check(pl.DataFrame(rows, schema=tables.GUARDS.columns), tables.GUARDS)
 
@@ -307,6 +311,20 @@ def _ties(table: pl.DataFrame) -> list[Row]:
     ]
     detail = f"In {tied:.2%} of the cells categories share the largest probability."
     return flat or [_row("ties", "info", detail, None, tied, 0.0)]
+
+
+def _strange(names: Sequence[str], matrix: npt.NDArray[np.int64]) -> Row:
+    """Say which calls are of a category that no cell has: the mean F is over the others."""
+    calls, truth = matrix.sum(axis=0), matrix.sum(axis=1)
+    strange = [f"{n} {name}" for name, n, t in zip(names, calls, truth, strict=True) if n and not t]
+    share = float(calls[truth == 0].sum() / calls.sum())
+    detail = (
+        f"{share:.2%} of the calls are of categories that no cell is of ({', '.join(strange)}): "
+        "they count as wrong, and means over categories are over the others."
+    )
+    if not strange:
+        detail = "Every category that is called has cells."
+    return _row("strange", "warning" if share > MANY_STRANGE else "info", detail, None, share, 0.0)
 
 
 def _ruled_out(table: pl.DataFrame) -> list[Row]:

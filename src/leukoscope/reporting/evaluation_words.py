@@ -29,6 +29,7 @@ CHECKS = {
     "argmax": ("Calls and probabilities", "Calls are not the most probable categories"),
     "ties": ("Ties", "Probabilities rank little or nothing"),
     "ruled out": ("Probabilities of 0", "Some true categories were ruled out"),
+    "strange": ("Categories called", "Categories are called that no cell is of"),
     "left out": ("Cells left out", "Cells of the test were left out"),
     "one case": ("Number of cases", "All cells are of one case"),
 }
