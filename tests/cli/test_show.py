@@ -2,9 +2,11 @@ import json
 
 import polars as pl
 import pytest
+from tests.evaluation.drawn import predictions
 
 from leukoscope.cli.show import show
 from leukoscope.evaluation.evaluation import evaluation_of
+from leukoscope.evaluation.fixed_models import comparison_of
 from leukoscope.records import tables
 
 
@@ -45,3 +47,14 @@ def test_a_category_is_shown_as_it_is_called(capsys, name):
     """Brackets and colons are words of a person, not of a layout."""
     show(results(names=(name, "other")), as_json=False)
     assert name in capsys.readouterr().out
+
+
+def test_a_comparison_in_json_has_its_verdict(capsys):
+    """One of four words at the planned difference, and at no other."""
+    arms = {name: predictions(3, purpose=name) for name in ("first", "second")}
+    show(comparison_of(arms, "first", "accuracy", 0.01), as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    told = {name: one["verdict"] for name, one in found.items() if "verdict" in one}
+    assert list(told) == ["accuracy/second/less first"]
+    words = {"helps", "harms", "no difference larger than m", "undecided"}
+    assert set(told.values()) <= words

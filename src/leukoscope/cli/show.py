@@ -9,10 +9,12 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from leukoscope.cli.tables import comparison_tables, findings_of, score_tables
+from leukoscope.cli.tables import comparison_tables, findings_of, page_of, score_tables
 from leukoscope.evaluation.evaluation import Evaluation
 from leukoscope.evaluation.fixed_models import Comparison
 from leukoscope.evaluation.results import AS_IF_CASES
+from leukoscope.reporting.comparison_answer import verdict_of
+from leukoscope.reporting.evaluated import models_of, numbers_of
 
 
 class _Console(Console):
@@ -91,4 +93,9 @@ def _as_json(result: Evaluation | Comparison) -> dict[str, Any]:
         }
         if row["baseline"]:
             found[name] |= {key: row[key] for key in ("p_value", "p_adjusted")}
+    if isinstance(result, Comparison):
+        page = page_of(result)
+        for arm in models_of(page)[1:]:
+            planned = found[f"{page.metric}/{arm}/less {page.baseline}"]
+            planned["verdict"] = verdict_of(page, numbers_of(page.results), arm)
     return found

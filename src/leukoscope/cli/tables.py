@@ -61,12 +61,17 @@ def score_tables(found: Evaluation) -> Iterator[Shown]:
     yield _footnote(own)
 
 
+def page_of(found: Comparison) -> ComparisonPage:
+    """Make of a comparison what its page is made of, so that both say the same."""
+    return ComparisonPage(
+        **{field.name: getattr(found, field.name) for field in fields(ComparisonPage)}
+    )
+
+
 def comparison_tables(found: Comparison) -> Iterator[Shown]:
     """Lay out a comparison of models: the answers first, as on its page, then the numbers."""
     yield from findings_of(found)
-    page = ComparisonPage(
-        **{field.name: getattr(found, field.name) for field in fields(ComparisonPage)}
-    )
+    page = page_of(found)
     numbers = numbers_of(page.results)
     yield lead(page, numbers)
     for answer in answers(page, numbers):
