@@ -201,7 +201,7 @@ def test_a_warning_is_told_without_alarm() -> None:
     )
     assert not built.all("div", **{"class": "alarm"})
     (box,) = built.all("div", **{"class": "mind"})
-    assert box.words().startswith("7 checks gave one finding to keep in mind.")
+    assert box.words().startswith("8 checks gave one finding to keep in mind.")
 
 
 def test_where_nothing_odd_was_found_that_is_said() -> None:
