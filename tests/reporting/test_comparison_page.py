@@ -12,7 +12,7 @@ from selenium.webdriver import Chrome
 from tests.reporting.reading import Element, read, rows, table
 from tests.reporting.scored import SURNAME, comparison, planted, predictions, shuffled
 from tests.reporting.test_browser import PAPER_PX, look, written
-from tests.reporting.test_evaluation_page import sound
+from tests.reporting.test_evaluation_page import assert_sound
 from tests.reporting.test_study_document import HOSTILE
 
 from leukoscope.evaluation.fixed_models import comparison_of
@@ -287,13 +287,13 @@ def test_a_whole_page_is_the_same_twice_and_refers_to_nothing() -> None:
     built = read(html)
     assert all(each.attributes.get("href", "#").startswith("#") for each in built.everything())
     assert len(built.all("svg")) == len(comparison_figures(page)) == 11
-    sound(built)
+    assert_sound(built)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_sound_html(name: str) -> None:
     """Headings in order, captions, scopes, ids once, all sections listed."""
-    sound(read(HTML[name]))
+    assert_sound(read(HTML[name]))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -402,16 +402,16 @@ def test_nothing_comes_from_elsewhere() -> None:
     assert set(re.findall(r"url\((.)", lowered)) <= {"#"}
     names = {each.attributes["aria-labelledby"] for each in built.all("svg")}
     assert len(names) == len(built.all("figure")) == 12
-    sound(built)
+    assert_sound(built)
 
 
 @pytest.mark.parametrize("kind", EVALUATIONS)
 def test_the_page_is_sound_html(kind: str) -> None:
     """Language, headings in order, captions, scopes, no id twice; sections are listed."""
-    sound(read(HTML[kind]))
+    assert_sound(read(HTML[kind]))
 
 
-def sound(built: Element) -> None:
+def assert_sound(built: Element) -> None:
     """Assert what holds for every page."""
     (html,) = built.all("html")
     assert html.attributes["lang"] == "en"
