@@ -9,10 +9,10 @@ import polars as pl
 
 from leukoscope.evaluation.differential import agreement_rows, case_key, differential_table
 from leukoscope.evaluation.errors import error_table
-from leukoscope.evaluation.forecasts import forecasts_of
+from leukoscope.evaluation.forecasts import Forecasts, forecasts_of
 from leukoscope.evaluation.guards import guards_of
 from leukoscope.evaluation.points import points_table
-from leukoscope.evaluation.predictions import prepare, views_of
+from leukoscope.evaluation.predictions import Scored, prepare, views_of
 from leukoscope.evaluation.prevalence import prevalence_rows, repriored_rows
 from leukoscope.evaluation.probabilities import probability_rows
 from leukoscope.evaluation.results import confusion_table, facts_of, score_table, to_table
@@ -100,13 +100,12 @@ def evaluation_of(
         If cells are unlabelled, named twice, or of categories no answer covers; if the
         mix or the reference does not fit them.
     """
-    rows = [*_spoken(predictions, mix, sensitivity)]
+    scored, spoken = prepare(predictions), forecasts_of(predictions)
+    rows = _spoken(scored, spoken, mix, sensitivity)
     counts = differential_table(predictions, reference)
     rows += agreement_rows(predictions, counts, counted_apart=reference is not None)
     rows += readings
-    spoken = forecasts_of(predictions)
-    views = views_of(prepare(predictions).names)
-    said = {view: spoken.view(view) for view in views} if spoken else {}
+    said = {view: spoken.view(view) for view in views_of(scored.names)} if spoken else {}
     return Evaluation(
         results=tables.check(pl.concat([score_table(predictions), to_table(rows)]), tables.RESULTS),
         confusion=confusion_table({None: [predictions]}),
@@ -139,10 +138,10 @@ def write_evaluation(folder: Path, found: Evaluation) -> None:
         tables.write_table(folder / "cases.parquet", found.cases, tables.CASES)
 
 
-def _spoken(predictions: pl.DataFrame, mix: Mix | None, sensitivity: float) -> list[dict[str, Any]]:
+def _spoken(
+    scored: Scored, spoken: Forecasts | None, mix: Mix | None, sensitivity: float
+) -> list[dict[str, Any]]:
     """Make the rows of probabilities and of the stated mix, in each view."""
-    scored = prepare(predictions)
-    spoken = forecasts_of(predictions)
     rows: list[dict[str, Any]] = []
     for view in views_of(scored.names):
         seen = scored.view(view)

@@ -245,7 +245,7 @@ def _readings(predictions: pl.DataFrame, readers: pl.DataFrame) -> _Readings:
     read = tables.check(readers, tables.READERS).join(places, on="cell_id", how="inner")
     _refuse_unread(table, read)
     answers = _answers(table)
-    spoken = [_in_terms_of(word, answers) for word in read["category"]]
+    spoken = [categories.answer_for(word, answers) for word in read["category"]]
     words = categories.ordered([*spoken, *table["predicted"]])
     code_of = {word: code for code, word in enumerate(words)}
     names = tuple(read["reader"].unique().sort())
@@ -259,11 +259,6 @@ def _readings(predictions: pl.DataFrame, readers: pl.DataFrame) -> _Readings:
 def _answers(table: pl.DataFrame) -> set[str]:
     stated = {name.removeprefix("p_") for name in table.columns if name.startswith("p_")}
     return stated or set(table["predicted"])
-
-
-def _in_terms_of(word: str, answers: set[str]) -> str:
-    parent = categories.PARENTS.get(word)
-    return parent if word not in answers and parent in answers and parent is not None else word
 
 
 def _pairs(names: Sequence[str], labels: Codes, calls: Codes) -> Iterator[tuple[str, Codes, Codes]]:
