@@ -9,10 +9,7 @@ from leukoscope.foundation.errors import UsageError
 from leukoscope.stats.arrays import cell_flags, cell_shares, numbered
 from leukoscope.stats.binomial import tail_of, wilson
 from leukoscope.stats.design import exact_in_groups
-from leukoscope.stats.intervals import jackknife_logit
-
-_NO_SPREAD = 1e-12
-"""Leave-one-out shares nearer together than this differ by rounding alone."""
+from leukoscope.stats.intervals import NO_SPREAD, jackknife_logit
 
 _CHUNK_DRAWS = 2**20
 """Random numbers held at once: 8 MB."""
@@ -189,7 +186,7 @@ def _bounds(
         return np.nan, np.nan
     left = (hits - np.bincount(groups, right)) / (cells - np.bincount(groups))
     # All right and all wrong are among those without spread.
-    if np.ptp(left) <= _NO_SPREAD:
+    if np.ptp(left) <= NO_SPREAD:
         exact = exact_in_groups(hits, np.bincount(groups), level)
         return exact.low, exact.high
     found = jackknife_logit(hits / cells, left, level)
