@@ -15,7 +15,7 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.decode import content_of, decode, resize
 from leukoscope.intake.splits import hold_out
 from leukoscope.intake.store import open_store
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split, write_dataset
 
 RECIPE = AugmentationRecipe(
@@ -26,7 +26,7 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 def split_of(known):
     table = hold_out(known.manifest, shares=SHARES, repeats=1, seed=0)
-    tables.write_table(known.folder / "splits.parquet", table, tables.SPLITS)
+    tables.write_table(known.folder / "splits.parquet", table, shapes.SPLITS)
     return read_split(known, "splits", 0, 0)
 
 
@@ -37,7 +37,7 @@ def known(tmp_path):
     made = dataset_of(tmp_path, pictures)
     dressed = made.manifest.with_columns(
         mask_path=pl.lit("masks/m.png"),
-        box_px=pl.lit([1, 2, 3, 4], dtype=tables.BOX),
+        box_px=pl.lit([1, 2, 3, 4], dtype=shapes.BOX),
         um_per_px=pl.lit(0.2),
         stain=pl.lit("may-grünwald"),
         exif_orientation=pl.lit(6),

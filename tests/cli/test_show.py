@@ -7,7 +7,7 @@ from tests.evaluation.drawn import predictions
 from leukoscope.cli.show import show
 from leukoscope.evaluation.evaluation import evaluation_of
 from leukoscope.evaluation.fixed_models import comparison_of
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 
 def results(*, cases=True, names=("band", "segmented")):
@@ -17,7 +17,7 @@ def results(*, cases=True, names=("band", "segmented")):
     called = [first, second, second, second, first, first]
     columns = {"cell_id": list("abcdef"), "category": truth, "predicted": called}
     columns |= {"case": list("ppqqrr")} if cases else {}
-    return evaluation_of(tables.check(pl.DataFrame(columns), tables.PREDICTIONS))
+    return evaluation_of(tables.check(pl.DataFrame(columns), shapes.PREDICTIONS))
 
 
 @pytest.mark.parametrize("cases", [True, False])

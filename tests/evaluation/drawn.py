@@ -3,7 +3,7 @@
 import polars as pl
 
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 NAMES = ("segmented", "band", "eosinophil", "lymphocyte")
 
@@ -29,7 +29,7 @@ def predictions(seed, *, n_cells=120, n_cases=10, right=0.6, names=NAMES, purpos
 
 def shaped(columns):
     """Bring columns into the shape of a predictions table, those that are missing as null."""
-    return tables.check(pl.DataFrame(columns, strict=False), tables.PREDICTIONS)
+    return tables.check(pl.DataFrame(columns, strict=False), shapes.PREDICTIONS)
 
 
 def values(table, **where):

@@ -5,7 +5,7 @@ import polars as pl
 from tests.evaluation.drawn import NAMES, predictions
 
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 
 def forecasts(seed, *, sharpness=2.0, purpose="forecasts", names=NAMES, **drawn):
@@ -19,4 +19,4 @@ def forecasts(seed, *, sharpness=2.0, purpose="forecasts", names=NAMES, **drawn)
     called = [names[c] for c in shares.argmax(axis=1)]
     columns = {f"p_{name}": shares[:, c] for c, name in enumerate(names)}
     table = table.with_columns(pl.Series("predicted", called), **columns)
-    return tables.check(table, tables.PREDICTIONS)
+    return tables.check(table, shapes.PREDICTIONS)

@@ -17,7 +17,7 @@ from leukoscope.evaluation.differential import (
 from leukoscope.evaluation.results import score_table, to_table
 from leukoscope.foundation.errors import DataError, SchemaError
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.stats.differential import bland_altman, deming, least_squares
 
 MERGED = {"segmented": "neutrophil", "band": "neutrophil"}
@@ -124,7 +124,7 @@ def test_cases_appear_under_numbers_in_the_order_of_their_names():
     assert key["case"].to_list() == [f"Ward {name}" for name in names]
     assert key["pseudonym"].to_list() == [f"case-{i:03d}" for i in range(1, 12)]
     assert set(differential_table(renamed)["case"]) == set(key["pseudonym"])
-    assert_frame_equal(tables.check(key, tables.CASES), key)
+    assert_frame_equal(tables.check(key, shapes.CASES), key)
 
 
 @pytest.mark.parametrize("known", [0, 60])
@@ -135,7 +135,7 @@ def test_without_cases_there_is_no_count(known):
     table = table.with_columns(case=some)
     found = differential_table(table)
     assert found.is_empty()
-    assert found.schema == pl.Schema(tables.DIFFERENTIAL.columns)
+    assert found.schema == pl.Schema(shapes.DIFFERENTIAL.columns)
     assert case_key(table).is_empty()
     assert agreement_rows(table, found, counted_apart=False) == []
     with pytest.raises(DataError, match=rf"joined .* by case.*{120 - known} of 120"):
@@ -265,7 +265,7 @@ def test_planted_faults_of_a_reference_are_named():
 def test_a_reference_has_its_shape(change):
     """A missing or other column, a row named twice, a fraction and a gap are refused."""
     table = predictions(13, n_cases=2)
-    with pytest.raises(SchemaError, match=tables.REFERENCE.name):
+    with pytest.raises(SchemaError, match=shapes.REFERENCE.name):
         differential_table(table, change(counted(13, ["case-0", "case-1"])))
 
 
@@ -318,7 +318,7 @@ def test_rows_fit_a_results_table_beside_the_scores():
     table = predictions(16)
     rows = agreement_rows(table, differential_table(table), counted_apart=False)
     beside = pl.concat([score_table(table), to_table(rows)])
-    checked = tables.check(beside, tables.RESULTS)
+    checked = tables.check(beside, shapes.RESULTS)
     mine = checked.filter(pl.col("metric").is_in(METRICS))
     assert mine.height == len(METRICS) * (len(NAMES) + len(NAMES) - 1)
     assert set(mine["unit"]) == {"case"}

@@ -9,7 +9,7 @@ from leukoscope.evaluation.predictions import prepare
 from leukoscope.evaluation.supports import refuse_other_supports
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import NOZAKA6, PBC13
 from leukoscope.records.mixes import MIXES
 
@@ -74,7 +74,7 @@ def test_every_check_says_something():
         rows = guards_of(table)
         assert rows["check"].to_list() == sorted(CHECKS)
         assert set(rows["severity"]) == {"info"}
-        assert_frame_equal(rows, tables.check(rows, tables.GUARDS))
+        assert_frame_equal(rows, tables.check(rows, shapes.GUARDS))
 
 
 @pytest.mark.parametrize("block", range(4))

@@ -24,7 +24,7 @@ from leukoscope.evaluation.results import to_table
 from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, SchemaError, UsageError
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import DatasetCard, splits_path, write_dataset
 
 CATEGORIES = ("band", "segmented", "monocyte", "neutrophil")
@@ -52,7 +52,7 @@ def dataset_of(folder, rows=ROWS, sides=SIDES, name="splits"):
     if sides:
         split = pl.DataFrame(list(sides.items()), schema=["cell_id", "split"], orient="row")
         split = split.with_columns(repeat=0, fold=0)
-        tables.write_table(splits_path(folder, name), split, tables.SPLITS)
+        tables.write_table(splits_path(folder, name), split, shapes.SPLITS)
     return known
 
 

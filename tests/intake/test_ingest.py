@@ -18,7 +18,7 @@ from leukoscope.intake.decode import content_of
 from leukoscope.intake.ingest import ingest_listing, ingest_phantom, repeated_contents
 from leukoscope.intake.phantom import PhantomRecipe
 from leukoscope.intake.sources import Listing, list_folder, list_pbc
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 
 
@@ -28,7 +28,7 @@ def take_in(root, out, listing=None):
 
 
 def findings_of(out):
-    return tables.read_table(out / "findings.parquet", tables.FINDINGS)
+    return tables.read_table(out / "findings.parquet", shapes.FINDINGS)
 
 
 def names_below(folder):
@@ -131,7 +131,7 @@ def test_a_person_is_told_what_was_found(tmp_path):
         f"{passed_over}notes 2 .txt and 2 more.",
     ]
     assert told == [("reading", i, 5) for i in range(1, 6)]
-    findings = tables.read_table(out / "findings.csv", tables.FINDINGS)
+    findings = tables.read_table(out / "findings.csv", shapes.FINDINGS)
     assert_frame_equal(findings, findings_of(out))
 
 
@@ -250,8 +250,8 @@ def test_odd_names_reach_the_manifest_unchanged(tmp_path):
     out = take_in(lay_out(tmp_path / "c", pictures), tmp_path / "d")
     manifest = read_dataset(out).manifest
     assert sorted(manifest["path"]) == sorted(pictures)
-    tables.write_table(tmp_path / "m.csv", manifest, tables.MANIFEST)
-    assert_frame_equal(tables.read_table(tmp_path / "m.csv", tables.MANIFEST), manifest)
+    tables.write_table(tmp_path / "m.csv", manifest, shapes.MANIFEST)
+    assert_frame_equal(tables.read_table(tmp_path / "m.csv", shapes.MANIFEST), manifest)
 
 
 def test_repetitions_among_real_cells_are_those_of_an_independent_hash(shared, tmp_path):

@@ -3,7 +3,7 @@
 import polars as pl
 from hypothesis import strategies as st
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 AWKWARD = (
     *("", " ", "007", "1e5", "NA", "null", "NaN", "true", "1 2 3 4", "a,b", 'a"b', '""', "a\nb"),
@@ -12,11 +12,11 @@ AWKWARD = (
 TEXT = st.one_of(st.sampled_from(AWKWARD), st.text(max_size=8))
 WHOLE = st.integers(-(2**31), 2**31 - 1)
 VALUES = {
-    tables.TEXT: TEXT,
-    tables.WHOLE: WHOLE,
-    tables.REAL: st.floats(),
-    tables.BOX: st.lists(WHOLE, min_size=4, max_size=4),
-    tables.BYTES: st.binary(max_size=8),
+    shapes.TEXT: TEXT,
+    shapes.WHOLE: WHOLE,
+    shapes.REAL: st.floats(),
+    shapes.BOX: st.lists(WHOLE, min_size=4, max_size=4),
+    shapes.BYTES: st.binary(max_size=8),
 }
 
 
@@ -38,7 +38,7 @@ def filled(shape):
     if shape.open_prefix:
         further = {shape.open_prefix + end: st.none() | st.floats() for end in ("a", 'b, "c"')}
         columns |= further
-        schema = schema | dict.fromkeys(further, tables.REAL)
+        schema = schema | dict.fromkeys(further, shapes.REAL)
 
     def name_of(row):
         return tuple(row[name] for name in shape.key)
@@ -64,4 +64,4 @@ def manifest_of(rows):
         }
         for i, row in enumerate(rows)
     ]
-    return tables.check(pl.DataFrame(whole, infer_schema_length=None), tables.MANIFEST)
+    return tables.check(pl.DataFrame(whole, infer_schema_length=None), shapes.MANIFEST)

@@ -2,11 +2,11 @@ import polars as pl
 import pytest
 
 from leukoscope.foundation.errors import SchemaError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.columns import OTHER_NAMES, complaint
 
 
-def said_of(columns, shape=tables.PREDICTIONS):
+def said_of(columns, shape=shapes.PREDICTIONS):
     return complaint(
         shape.name, columns, list(shape.required), list(shape.columns), shape.open_prefix
     )
@@ -64,7 +64,7 @@ def test_a_file_parted_otherwise_is_told(tmp_path, sign, word):
     """The whole head is one name then."""
     (tmp_path / "x.csv").write_text(f"cell_id{sign}predicted\na{sign}band\n")
     with pytest.raises(SchemaError, match=f"parted by {word}: save it parted by commas"):
-        tables.read_table(tmp_path / "x.csv", tables.PREDICTIONS)
+        tables.read_table(tmp_path / "x.csv", shapes.PREDICTIONS)
 
 
 def test_nothing_is_renamed(tmp_path):
@@ -73,7 +73,7 @@ def test_nothing_is_renamed(tmp_path):
     pl.DataFrame({"image": ["a"], "pred": ["band"]}).write_csv(path)
     before = path.read_bytes()
     with pytest.raises(SchemaError, match="image to cell_id; pred to predicted"):
-        tables.read_table(path, tables.PREDICTIONS)
+        tables.read_table(path, shapes.PREDICTIONS)
     assert path.read_bytes() == before
 
 

@@ -10,7 +10,7 @@ from tests.records.tabling import manifest_of
 
 from leukoscope.foundation.errors import DataError, SchemaError, UsageError
 from leukoscope.records import dataset as room
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 CARD = room.DatasetCard(
     name="drawn", source="folder", categories=("band", "monocyte"), image_root="images"
@@ -35,7 +35,7 @@ def written(folder, rows=ROWS, sides=SIDES, name="splits"):
     known = room.write_dataset(folder, CARD, manifest)
     ids = [row.get("cell_id", f"c{i:03d}") for i, row in enumerate(rows)]
     splits = pl.DataFrame({"repeat": 0, "fold": 0, "cell_id": ids, "split": sides})
-    tables.write_table(room.splits_path(folder, name), splits, tables.SPLITS)
+    tables.write_table(room.splits_path(folder, name), splits, shapes.SPLITS)
     return known
 
 
@@ -87,7 +87,7 @@ def test_a_manifest_at_odds_with_itself_is_refused(tmp_path, fault):
         room.write_dataset(tmp_path / "d", CARD, manifest)
     assert not (tmp_path / "d").exists()
     written(tmp_path / "d")
-    tables.write_table(tmp_path / "d" / "manifest.parquet", manifest, tables.MANIFEST)
+    tables.write_table(tmp_path / "d" / "manifest.parquet", manifest, shapes.MANIFEST)
     with pytest.raises(DataError, match=told):
         room.read_dataset(tmp_path / "d")
 
@@ -177,8 +177,8 @@ def test_a_split_is_read_beside_the_cells(tmp_path):
 def test_cells_a_split_does_not_name_are_left_out(tmp_path):
     """A split of part of the cells gives that part."""
     known = written(tmp_path)
-    part = tables.read_table(tmp_path / "splits.parquet", tables.SPLITS).head(1)
-    tables.write_table(tmp_path / "splits-part.parquet", part, tables.SPLITS)
+    part = tables.read_table(tmp_path / "splits.parquet", shapes.SPLITS).head(1)
+    tables.write_table(tmp_path / "splits-part.parquet", part, shapes.SPLITS)
     assert room.read_split(known, "part", 0, 0)["cell_id"].to_list() == ["c000"]
 
 
@@ -218,7 +218,7 @@ def test_a_split_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UsageError, match=r"1 repeats of 1 folds.*repeat 1, fold 2 is not among"):
         room.read_split(known, "five-fold", 1, 2)
     stranger = pl.DataFrame({"repeat": 0, "fold": 0, "cell_id": ["zz"], "split": ["train"]})
-    tables.write_table(tmp_path / "splits-other.parquet", stranger, tables.SPLITS)
+    tables.write_table(tmp_path / "splits-other.parquet", stranger, shapes.SPLITS)
     with pytest.raises(DataError, match="names 1 cells the manifest lacks, for example zz"):
         room.read_split(known, "other", 0, 0)
 

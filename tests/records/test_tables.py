@@ -8,9 +8,9 @@ from polars.testing import assert_frame_equal
 from tests.records.tabling import filled, manifest_of
 
 from leukoscope.foundation.errors import SchemaError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
-SHAPES = [value for value in vars(tables).values() if isinstance(value, tables.Shape)]
+SHAPES = [value for value in vars(tables).values() if isinstance(value, shapes.Shape)]
 SHAPE_AND_TABLE = st.sampled_from(SHAPES).flatmap(lambda s: st.tuples(st.just(s), filled(s)))
 SPLITS = [{"repeat": 0, "fold": 0, "cell_id": name, "split": "train"} for name in "abc"]
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 def test_every_kind_of_table_is_tested():
     """All shapes of the module are drawn from here, the manifest among them."""
     assert len(SHAPES) >= 7
-    assert tables.MANIFEST in SHAPES
+    assert shapes.MANIFEST in SHAPES
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv"])
@@ -65,7 +65,7 @@ def test_nothing_in_a_csv_is_computed_by_a_spreadsheet(folder, drawn):
     """No text cell of a CSV begins as a formula does."""
     shape, table = drawn
     tables.write_table(folder / "x.csv", table, shape)
-    texts = [name for name, dtype in table.schema.items() if dtype == tables.TEXT]
+    texts = [name for name, dtype in table.schema.items() if dtype == shapes.TEXT]
     with (folder / "x.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == table.height
@@ -75,8 +75,8 @@ def test_nothing_in_a_csv_is_computed_by_a_spreadsheet(folder, drawn):
 def test_optional_columns_may_be_missing(tmp_path):
     """Columns that may be absent come back as nulls of their type."""
     (tmp_path / "x.csv").write_text("predicted,cell_id,p_band\nband,7,0.5\n")
-    table = tables.read_table(tmp_path / "x.csv", tables.PREDICTIONS)
-    assert table.schema == {**tables.PREDICTIONS.columns, "p_band": pl.Float64}
+    table = tables.read_table(tmp_path / "x.csv", shapes.PREDICTIONS)
+    assert table.schema == {**shapes.PREDICTIONS.columns, "p_band": pl.Float64}
     assert table.row(0, named=True)["cell_id"] == "7"
     assert table["case"].to_list() == [None]
 
@@ -85,7 +85,7 @@ def test_a_csv_of_another_tool_is_read(tmp_path):
     """A byte order mark, Windows line ends and quoted numbers change nothing."""
     text = '\ufeff"cell_id","predicted","p_a"\r\n"1","a, b","0.5"\r\n'
     (tmp_path / "x.csv").write_text(text, encoding="utf-8", newline="")
-    row = tables.read_table(tmp_path / "x.csv", tables.PREDICTIONS).row(0, named=True)
+    row = tables.read_table(tmp_path / "x.csv", shapes.PREDICTIONS).row(0, named=True)
     assert (row["cell_id"], row["predicted"], row["p_a"]) == ("1", "a, b", 0.5)
 
 
@@ -115,7 +115,7 @@ def test_a_faulty_table_is_refused_by_name_and_not_written(tmp_path, fault, endi
     table = pl.DataFrame(SPLITS).drop(dropped)
     table = table.with_columns(pl.Series(name, values) for name, values in columns.items())
     with pytest.raises(SchemaError) as caught:
-        tables.write_table(path, table, tables.SPLITS)
+        tables.write_table(path, table, shapes.SPLITS)
     assert [part for part in told if part not in str(caught.value)] == []
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -129,7 +129,7 @@ def test_a_faulty_file_is_refused_with_its_name(tmp_path, fault):
     table = table.with_columns(pl.Series(name, values) for name, values in columns.items())
     table.write_parquet(tmp_path / "faulty.parquet")
     with pytest.raises(SchemaError, match=r"faulty\.parquet: The splits"):
-        tables.read_table(tmp_path / "faulty.parquet", tables.SPLITS)
+        tables.read_table(tmp_path / "faulty.parquet", shapes.SPLITS)
 
 
 def test_whole_numbers_may_come_as_floats_and_ids_as_numbers():
@@ -138,21 +138,21 @@ def test_whole_numbers_may_come_as_floats_and_ids_as_numbers():
         {"cell_id": [7], "predicted": ["a"], "case": [None], "family": [None]},
         schema_overrides={"family": pl.Float64},
     )
-    seen = tables.check(table, tables.PREDICTIONS)
+    seen = tables.check(table, shapes.PREDICTIONS)
     assert seen["cell_id"].to_list() == ["7"]
     splits = pl.DataFrame(SPLITS).with_columns(pl.col("fold").cast(pl.Float64))
-    assert tables.check(splits, tables.SPLITS)["fold"].dtype == pl.Int32
+    assert tables.check(splits, shapes.SPLITS)["fold"].dtype == pl.Int32
 
 
 @pytest.mark.parametrize("box", ["1 2 3", "1 2 3 4 5", "1 2 3 x", "1,2,3,4", "1.5 2 3 4"])
 def test_a_box_is_four_whole_numbers(tmp_path, box):
     """Anything else under box_px in a CSV is refused."""
     path = tmp_path / "m.csv"
-    tables.write_table(path, manifest_of([{"box_px": [1, 2, 3, 4]}]), tables.MANIFEST)
+    tables.write_table(path, manifest_of([{"box_px": [1, 2, 3, 4]}]), shapes.MANIFEST)
     assert path.read_text().count("1 2 3 4") == 1
     path.write_text(path.read_text().replace("1 2 3 4", f'"{box}"'))
     with pytest.raises(SchemaError, match=r"m\.csv"):
-        tables.read_table(path, tables.MANIFEST)
+        tables.read_table(path, shapes.MANIFEST)
 
 
 BROKEN = [b"", b"\n", b"cell_id,predicted\na,b,c\n", b"cell_id,predicted\n\xff,b\n", b"PAR1"]
@@ -166,27 +166,27 @@ def test_what_is_no_table_is_refused(tmp_path, ending, data):
     path = tmp_path / f"x{ending}"
     path.write_bytes(data)
     with pytest.raises(SchemaError, match=rf"x\{ending}"):
-        tables.read_table(path, tables.PREDICTIONS)
+        tables.read_table(path, shapes.PREDICTIONS)
 
 
 def test_a_table_cut_short_is_refused_wherever_it_is_cut(tmp_path):
     """No beginning of a Parquet file passes for a table."""
     path = tmp_path / "x.parquet"
-    tables.write_table(path, pl.DataFrame(SPLITS), tables.SPLITS)
+    tables.write_table(path, pl.DataFrame(SPLITS), shapes.SPLITS)
     whole = path.read_bytes()
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
         with pytest.raises(SchemaError):
-            tables.read_table(path, tables.SPLITS)
+            tables.read_table(path, shapes.SPLITS)
 
 
 def test_a_missing_table_and_an_unknown_ending_are_told(tmp_path):
     """A missing file is a data error; an ending that is neither is a usage error."""
     with pytest.raises(SchemaError, match=r"x\.csv is missing; it should hold a splits"):
-        tables.read_table(tmp_path / "x.csv", tables.SPLITS)
+        tables.read_table(tmp_path / "x.csv", shapes.SPLITS)
     for path in (tmp_path / "x.xlsx", tmp_path / "x"):
         with pytest.raises(UsageError, match="should end in"):
             tables.check_ending(path)
         with pytest.raises(UsageError, match="should end in"):
-            tables.write_table(path, pl.DataFrame(SPLITS), tables.SPLITS)
+            tables.write_table(path, pl.DataFrame(SPLITS), shapes.SPLITS)
     assert list(tmp_path.iterdir()) == []

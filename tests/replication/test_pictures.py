@@ -11,7 +11,7 @@ import leukoscope
 from leukoscope.augmentation.draw import draw
 from leukoscope.augmentation.geometry import apply
 from leukoscope.intake.store import open_store
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 from leukoscope.records.runs import read_model_card
 from leukoscope.replication import units
@@ -31,7 +31,7 @@ def studied(cells, study_file, tmp_path_factory, one_thread):
 @pytest.fixture
 def pictures(studied):
     """Read its pictures."""
-    return tables.read_table(studied / "pictures.parquet", tables.PICTURES)
+    return tables.read_table(studied / "pictures.parquet", shapes.PICTURES)
 
 
 def pixels_of(row):
@@ -68,7 +68,7 @@ def test_seen_pictures_are_those_the_training_met(studied, cells, pictures):
 
 def test_missed_pictures_are_of_missed_cells(studied, cells, pictures):
     """Of the table's cells, with its calls, and their own pixels."""
-    missed = tables.read_table(studied / "missed.parquet", tables.MISSED)
+    missed = tables.read_table(studied / "missed.parquet", shapes.MISSED)
     rows = pictures.filter(kind="missed")
     keys = ["arm", "cell_id", "category", "predicted"]
     assert set(rows.select(keys).rows()) <= set(missed.select(keys).rows())

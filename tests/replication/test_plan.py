@@ -9,7 +9,7 @@ from tests.training.folders import change_table, state_of
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.replication.plan import pilot_variance
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -65,14 +65,14 @@ def test_a_pilot_gives_its_variance_and_never_its_effect(cells, study_file, stud
     assumed = plan(study_file, cells, tmp_path / "study")
     seen = plan(study_file, cells, tmp_path / "study", pilot=studied)
     assert seen[name] != assumed[name]
-    table = tables.read_table(studied / "results.parquet", tables.RESULTS)
+    table = tables.read_table(studied / "results.parquet", shapes.RESULTS)
     is_effect = pl.col("baseline").is_not_null() & ~pl.col("metric").str.contains("_se_")
     shifted = table.with_columns(
         pl.when(is_effect).then(pl.col(column) + 0.3).otherwise(pl.col(column)).alias(column)
         for column in ("value", "low", "high")
     )
     (tmp_path / "pilot").mkdir()
-    tables.write_table(tmp_path / "pilot" / "results.parquet", shifted, tables.RESULTS)
+    tables.write_table(tmp_path / "pilot" / "results.parquet", shifted, shapes.RESULTS)
     assert plan(study_file, cells, tmp_path / "study", pilot=tmp_path / "pilot")[name] == seen[name]
     halved = table.with_columns(
         pl.when(pl.col("metric").str.contains("_se_"))
@@ -80,7 +80,7 @@ def test_a_pilot_gives_its_variance_and_never_its_effect(cells, study_file, stud
         .otherwise(pl.col("value"))
         .alias("value")
     )
-    tables.write_table(tmp_path / "pilot" / "results.parquet", halved, tables.RESULTS)
+    tables.write_table(tmp_path / "pilot" / "results.parquet", halved, shapes.RESULTS)
     closer = plan(study_file, cells, tmp_path / "study", pilot=tmp_path / "pilot")[name]
     assert closer == pytest.approx(0.5 * seen[name])
 
@@ -88,7 +88,7 @@ def test_a_pilot_gives_its_variance_and_never_its_effect(cells, study_file, stud
 def test_the_parts_of_a_pilot_are_those_of_its_table(studied):
     """Squares of the standard errors, with the design they were got from."""
     known = pilot_variance(studied, "accuracy", "case")
-    table = tables.read_table(studied / "results.parquet", tables.RESULTS)
+    table = tables.read_table(studied / "results.parquet", shapes.RESULTS)
     errors = dict(table.filter(view="strict").select("metric", "value").drop_nulls().rows())
     assert known.variance_groups == pytest.approx(errors["accuracy_se_groups"] ** 2)
     assert known.variance_replicates == pytest.approx(errors["accuracy_se_replicates"] ** 2)
@@ -133,7 +133,7 @@ def test_one_unknown_person_in_training_makes_the_unit_the_family(cells, study_f
     own = shutil.copytree(cells, tmp_path / "cells")
     train = pl.read_parquet(own / "splits.parquet").filter(split="train")["cell_id"][0]
     unknown = pl.when(pl.col("cell_id") != train).then(pl.col("case")).alias("case")
-    change_table(own / "manifest.parquet", tables.MANIFEST, unknown)
+    change_table(own / "manifest.parquet", shapes.MANIFEST, unknown)
     table = leukoscope.study(
         str(study_file), data=own, out=tmp_path / "study", device="cpu", dry_run=True
     )

@@ -12,7 +12,7 @@ import leukoscope
 from leukoscope.evaluation.comparisons import study_table
 from leukoscope.evaluation.convergence import convergence_table
 from leukoscope.foundation.errors import DataError, RunError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.records.runs import read_model_card
 from leukoscope.replication import units
@@ -73,24 +73,24 @@ def test_the_tables_follow_from_the_units(studied):
     predictions = {
         arm: {
             r: tables.read_table(
-                unit_folder(studied, arm, r) / "predictions.parquet", tables.PREDICTIONS
+                unit_folder(studied, arm, r) / "predictions.parquet", shapes.PREDICTIONS
             )
             for r in range(2)
         }
         for arm in ARMS
     }
-    kept = tables.read_table(studied / "results.parquet", tables.RESULTS)
-    curves = tables.read_table(studied / "curves.parquet", tables.CURVES)
+    kept = tables.read_table(studied / "results.parquet", shapes.RESULTS)
+    curves = tables.read_table(studied / "curves.parquet", shapes.CURVES)
     mine = [study_table("short", predictions, "none", "accuracy"), convergence_table(curves)]
     assert_frame_equal(kept, pl.concat(mine))
-    assert_frame_equal(kept, tables.read_table(studied / "results.csv", tables.RESULTS))
-    confusion = tables.read_table(studied / "confusion.parquet", tables.CONFUSION)
-    assert_frame_equal(confusion, tables.read_table(studied / "confusion.csv", tables.CONFUSION))
+    assert_frame_equal(kept, tables.read_table(studied / "results.csv", shapes.RESULTS))
+    confusion = tables.read_table(studied / "confusion.parquet", shapes.CONFUSION)
+    assert_frame_equal(confusion, tables.read_table(studied / "confusion.csv", shapes.CONFUSION))
 
 
 def test_the_composition_counts_the_dataset(studied, cells):
     """Cells, families and cases of each category on each side."""
-    table = tables.read_table(studied / "composition.parquet", tables.COMPOSITION)
+    table = tables.read_table(studied / "composition.parquet", shapes.COMPOSITION)
     assert table["n_cells"].sum() == read_dataset(cells).manifest.height
     assert table["n_cases"].max() <= 15
     assert (studied / "report.html").read_text().startswith("<!DOCTYPE html>")
@@ -137,7 +137,7 @@ def test_other_options_on_the_same_folder_are_refused(studied, cells, study_file
 def test_another_dataset_on_the_same_folder_is_refused(studied, cells, study_file, tmp_path):
     """Cells with other cases are other data."""
     own = shutil.copytree(cells, tmp_path / "cells")
-    change_table(own / "manifest.parquet", tables.MANIFEST, pl.col("case") + "x")
+    change_table(own / "manifest.parquet", shapes.MANIFEST, pl.col("case") + "x")
     before = state_of(studied)
     with pytest.raises(UsageError, match="holds a study with another dataset"):
         leukoscope.study(str(study_file), data=own, out=studied, device="cpu")
@@ -156,7 +156,7 @@ def test_a_split_without_test_is_refused_before_any_training(cells, study_file, 
     """Nothing would be compared in the end."""
     own = shutil.copytree(cells, tmp_path / "cells")
     column = pl.col("split").replace({"test": "validation"})
-    change_table(own / "splits.parquet", tables.SPLITS, column)
+    change_table(own / "splits.parquet", shapes.SPLITS, column)
     with pytest.raises(DataError, match="no test cells"):
         leukoscope.study(str(study_file), data=own, out=tmp_path / "study", device="cpu")
     assert not (tmp_path / "study").exists()
@@ -206,7 +206,7 @@ def test_units_of_another_split_are_not_paired(cells, study_file, studied, tmp_p
         **dict.fromkeys(cell.filter(case=other)["cell_id"], "train"),
     }
     swapped = pl.col("cell_id").replace_strict(sides, default=None).fill_null(pl.col("split"))
-    change_table(own / "splits.parquet", tables.SPLITS, swapped.alias("split"))
+    change_table(own / "splits.parquet", shapes.SPLITS, swapped.alias("split"))
     shutil.rmtree(unit_folder(out, "turned", 1))
     with pytest.raises(UsageError, match="left untouched"):
         leukoscope.study(str(study_file), data=own, out=out, device="cpu")
@@ -217,7 +217,7 @@ def test_what_the_first_unit_would_refuse_leaves_no_folder(cells, study_file, tm
     """A split without validation: nothing stands in the way of the mended one."""
     own = shutil.copytree(cells, tmp_path / "cells")
     column = pl.col("split").replace({"validation": "train"})
-    change_table(own / "splits.parquet", tables.SPLITS, column)
+    change_table(own / "splits.parquet", shapes.SPLITS, column)
     for dry_run in (True, False):
         with pytest.raises(DataError, match="no cells in validation"):
             leukoscope.study(

@@ -9,7 +9,7 @@ from tests.training.folders import change_table, state_of
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 from leukoscope.replication import units
 from leukoscope.replication.recipe import Unit
@@ -38,7 +38,7 @@ noise_levels: 1.0
     leukoscope.ingest("phantom", str(recipe), out=out)
     known = read_dataset(out).manifest
     renamed = pl.format("clinic-{}", "case").alias("case")
-    change_table(out / "manifest.parquet", tables.MANIFEST, renamed)
+    change_table(out / "manifest.parquet", shapes.MANIFEST, renamed)
     assert known.height == 48
     return out
 
@@ -56,11 +56,11 @@ def test_all_arms_are_tested_on_the_other_collection_and_only_there(tested, clin
     names = set(read_dataset(clinic).manifest["cell_id"])
     for arm in ("none", "turned"):
         path = units.unit_folder(tested, Unit(arm, 1)) / "predictions.parquet"
-        table = tables.read_table(path, tables.PREDICTIONS)
+        table = tables.read_table(path, shapes.PREDICTIONS)
         assert set(table["cell_id"]) == names
         assert table["case"].n_unique() == 6
         assert set(table["role"]) == {"new"}
-    results = tables.read_table(tested / "results.parquet", tables.RESULTS)
+    results = tables.read_table(tested / "results.parquet", shapes.RESULTS)
     assert set(results["n_cases"].drop_nulls()) <= {1, 6}
 
 
@@ -78,7 +78,7 @@ def test_without_it_or_with_another_the_study_is_another(
         leukoscope.study(str(study_file), data=cells, out=tested, device="cpu")
     other = shutil.copytree(clinic, tmp_path / "other")
     change_table(
-        other / "manifest.parquet", tables.MANIFEST, pl.format("x{}", "case").alias("case")
+        other / "manifest.parquet", shapes.MANIFEST, pl.format("x{}", "case").alias("case")
     )
     with pytest.raises(UsageError, match="test collection"):
         leukoscope.study(str(study_file), data=cells, test=other, out=tested, device="cpu")
@@ -95,7 +95,7 @@ def test_a_collection_that_shares_a_picture_a_family_or_a_person_is_refused(
     known = read_dataset(cells).manifest.join(train, on="cell_id", how="semi")
     first = pl.col("cell_id") == read_dataset(other).manifest["cell_id"][5]
     planted = pl.when(first).then(pl.lit(known[shared][0])).otherwise(pl.col(shared)).alias(shared)
-    change_table(other / "manifest.parquet", tables.MANIFEST, planted)
+    change_table(other / "manifest.parquet", shapes.MANIFEST, planted)
     with pytest.raises(DataError, match="belong to cells, families or cases"):
         leukoscope.study(
             str(study_file), data=cells, test=other, out=tmp_path / "study", device="cpu"
@@ -121,7 +121,7 @@ def test_categories_the_model_cannot_answer_are_refused(cells, clinic, study_fil
     (other / "dataset.json").write_text(json.dumps(card))
     first = pl.col("cell_id") == read_dataset(other).manifest["cell_id"][0]
     strange = pl.when(first).then(pl.lit("blast")).otherwise(pl.col("category")).alias("category")
-    change_table(other / "manifest.parquet", tables.MANIFEST, strange)
+    change_table(other / "manifest.parquet", shapes.MANIFEST, strange)
     with pytest.raises(DataError, match=r"test collection .* does not fit"):
         leukoscope.study(
             str(study_file), data=cells, test=other, out=tmp_path / "study", device="cpu"

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes
 from leukoscope.records.categories import NOZAKA6, PBC13, merged, ordered
 from leukoscope.reporting.study_page import StudyPage
 from leukoscope.stats import scores as stats
@@ -155,7 +155,7 @@ def example(
         cells += confusion_rows(arm, drawn, categories)
     for arm in list(arms)[1:]:
         rows += list(difference_rows(rows, arm, baseline, unit))
-    schema = tables.RESULTS.columns
+    schema = shapes.RESULTS.columns
     results = pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema)
     return StudyPage(
         name="rotation",
@@ -168,7 +168,7 @@ def example(
         n_replicates=n_replicates,
         unit=unit,
         results=results.with_columns(study=pl.lit("rotation")),
-        confusion=pl.DataFrame(cells, tables.CONFUSION.columns),
+        confusion=pl.DataFrame(cells, shapes.CONFUSION.columns),
         composition=composition(categories, cases=51 if unit == "case" else None),
         provenance=[
             ("Model", "resnet18, weights drawn at random"),

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.reporting.example import THIRTEEN
 
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import NOZAKA6
 from leukoscope.reporting import (
     plot_agreement,
@@ -55,8 +55,8 @@ def confusion(names: Sequence[str], largest: int = 400, view: str = "strict") ->
         for call, n in zip(names, row, strict=True)
     ]
     columns = ("view", "category", "predicted", "n_cells", "share")
-    schema = {name: tables.CONFUSION.columns[name] for name in columns}
-    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), tables.CONFUSION)
+    schema = {name: shapes.CONFUSION.columns[name] for name in columns}
+    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), shapes.CONFUSION)
 
 
 def texts_of(figure: Figure) -> list[tuple[Text, tuple[float, float, float, float]]]:
@@ -125,7 +125,7 @@ def points(names: Sequence[str], arm: str | None = None, skill: float = 1.2) -> 
         rows += _ranked(BORDER, score, truth[kept] == pair[0])
     rows += _top(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
     named = [row | {"arm": arm, "view": "strict"} for row in rows]
-    return tables.check(pl.DataFrame(named, schema=tables.POINTS.columns), tables.POINTS)
+    return tables.check(pl.DataFrame(named, schema=shapes.POINTS.columns), shapes.POINTS)
 
 
 def _ranked(name: str, score: np.ndarray, positive: np.ndarray) -> list[dict[str, object]]:
@@ -184,11 +184,11 @@ def results(names: Sequence[str], *, unit: str = "case") -> pl.DataFrame:
     nothing = {"value": None, "low": None, "high": None, "method": "undefined: never called"}
     rows[-3] |= nothing
     rows[-2] |= {"low": None, "high": None, "method": "undefined: one group"}
-    return tables.check(pl.DataFrame(rows, schema=tables.RESULTS.columns), tables.RESULTS)
+    return tables.check(pl.DataFrame(rows, schema=shapes.RESULTS.columns), shapes.RESULTS)
 
 
 def _score(metric: str, value: float, half: float | None, **facts: object) -> dict[str, object]:
-    common = dict.fromkeys(tables.RESULTS.columns) | {"view": "strict", "method": "jackknife t"}
+    common = dict.fromkeys(shapes.RESULTS.columns) | {"view": "strict", "method": "jackknife t"}
     bounds = {} if half is None else {"low": value - half, "high": min(value + half, 1.0)}
     return common | {"metric": metric, "value": value} | bounds | facts
 
@@ -208,7 +208,7 @@ def differences(names: Sequence[str], arms: Sequence[str] = ("rotated-online",))
         for name in names:
             value = float(rng.normal(0, 0.03))
             rows.append(_score("recall", value, 0.03, category=name, **facts))
-    return tables.check(pl.DataFrame(rows, schema=tables.RESULTS.columns), tables.RESULTS)
+    return tables.check(pl.DataFrame(rows, schema=shapes.RESULTS.columns), shapes.RESULTS)
 
 
 def differential(names: Sequence[str], n_cases: int = 24) -> pl.DataFrame:
@@ -231,8 +231,8 @@ def differential(names: Sequence[str], n_cases: int = 24) -> pl.DataFrame:
             limits = (max(x / n - half, 0.0), min(x / n + half, 1.0))
             model = (f"case-{case:03d}", "strict", name, n, x, x / n, *limits)
             rows.append((*model, n, y, y / n, None))
-    schema = tables.DIFFERENTIAL.columns
-    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), tables.DIFFERENTIAL)
+    schema = shapes.DIFFERENTIAL.columns
+    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), shapes.DIFFERENTIAL)
 
 
 def agreement(counts: pl.DataFrame) -> pl.DataFrame:
@@ -250,8 +250,8 @@ def agreement(counts: pl.DataFrame) -> pl.DataFrame:
             facts = {"value": float(value)} if known else {"value": None}
             bounds = {"low": value - 2 * error, "high": value + 2 * error} if known else {}
             row = {"metric": metric, "category": name, "view": "strict", "method": "t"}
-            rows.append(dict.fromkeys(tables.RESULTS.columns) | row | facts | bounds)
-    return tables.check(pl.DataFrame(rows, schema=tables.RESULTS.columns), tables.RESULTS)
+            rows.append(dict.fromkeys(shapes.RESULTS.columns) | row | facts | bounds)
+    return tables.check(pl.DataFrame(rows, schema=shapes.RESULTS.columns), shapes.RESULTS)
 
 
 def history(n_updates: int = 40, replicate: int = 0) -> pl.DataFrame:
@@ -283,7 +283,7 @@ def curves(n_replicates: int = 4) -> pl.DataFrame:
         .with_columns(study=pl.lit("s"), arm=pl.lit("rotated"), replicate=pl.lit(replicate))
         for replicate in range(n_replicates)
     ]
-    return tables.check(pl.concat(parts), tables.CURVES)
+    return tables.check(pl.concat(parts), shapes.CURVES)
 
 
 def errors(names: Sequence[str], n_cells: int = 30) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -297,9 +297,9 @@ def errors(names: Sequence[str], n_cells: int = 30) -> tuple[pl.DataFrame, pl.Da
         facts |= {"predicted": names[call]}
         wrong.append(facts | {"p_predicted": p, "p_category": (1 - p) * float(rng.uniform(0, 1))})
         shown.append(facts | {"kind": "missed", "arm": "run", "png": png(place)})
-    pictures = pl.DataFrame(shown, schema=tables.PICTURES.columns)
-    table = pl.DataFrame(wrong, schema=tables.ERRORS.columns)
-    return tables.check(pictures, tables.PICTURES), tables.check(table, tables.ERRORS)
+    pictures = pl.DataFrame(shown, schema=shapes.PICTURES.columns)
+    table = pl.DataFrame(wrong, schema=shapes.ERRORS.columns)
+    return tables.check(pictures, shapes.PICTURES), tables.check(table, shapes.ERRORS)
 
 
 def png(number: int, size_px: tuple[int, int] = (64, 64)) -> bytes:

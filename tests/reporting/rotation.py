@@ -10,7 +10,7 @@ from PIL import Image
 from tests.reporting.example import THIRTEEN, example
 
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes
 from leukoscope.reporting.contents import StudyPage, categories_of, scores_of
 
 ARMS = {
@@ -68,18 +68,18 @@ def planted(page: StudyPage) -> pl.DataFrame:
             row |= {"low": row["value"] - half, "high": row["value"] + half}
             row["p_value"] = 0.0004 if row["low"] * row["high"] > 0 else 0.2
             row["p_adjusted"] = None if row["p_adjusted"] is None else 4 * row["p_value"]
-    return pl.DataFrame(rows, schema=tables.RESULTS.columns)
+    return pl.DataFrame(rows, schema=shapes.RESULTS.columns)
 
 
 def row(page: StudyPage, **values: object) -> dict[str, object]:
     """Make a row of the results; what is not named is null."""
-    common = dict.fromkeys(tables.RESULTS.columns) | {"study": page.name, "view": "strict"}
+    common = dict.fromkeys(shapes.RESULTS.columns) | {"study": page.name, "view": "strict"}
     return common | {"n_cells": 900, "n_families": 880, "unit": page.unit} | values
 
 
 def table(rows: list[dict[str, object]]) -> pl.DataFrame:
     """Make a results table."""
-    return pl.DataFrame(rows, schema=tables.RESULTS.columns)
+    return pl.DataFrame(rows, schema=shapes.RESULTS.columns)
 
 
 def differences(page: StudyPage) -> list[dict[str, object]]:
@@ -176,7 +176,7 @@ def curves(n_replicates: int) -> pl.DataFrame:
                     | {"validation_accuracy": score + 0.02, "validation_macro_f": score}
                     | {"validation_balanced_accuracy": score + 0.01}
                 )
-    own = pl.DataFrame(rows, schema=tables.CURVES.columns)
+    own = pl.DataFrame(rows, schema=shapes.CURVES.columns)
     return pl.concat([own, own.with_columns(study=pl.lit("rotation-equal-epochs"))])
 
 
@@ -197,7 +197,7 @@ def missed(n_replicates: int) -> pl.DataFrame:
                 named = {"arm": arm, "cell_id": cell, "category": category, "predicted": predicted}
                 called = n_replicates - (number % 3 == 2)
                 rows.append(named | {"n_called": called, "n_replicates": n_replicates})
-    return pl.DataFrame(rows, schema=tables.MISSED.columns)
+    return pl.DataFrame(rows, schema=shapes.MISSED.columns)
 
 
 def drawn(category: str, number: int, angle_deg: float, *, size_px: int = 64) -> bytes:
@@ -238,7 +238,7 @@ def pictures() -> pl.DataFrame:
         if number < 12:
             shown = drawn(each["category"], 100 + number, 0.0)
             rows.append(named | {"kind": "missed", "copy": None, "draw": None, "png": shown})
-    columns = list(tables.PICTURES.columns)
+    columns = list(shapes.PICTURES.columns)
     return pl.DataFrame(
-        [{name: each[name] for name in columns} for each in rows], schema=tables.PICTURES.columns
+        [{name: each[name] for name in columns} for each in rows], schema=shapes.PICTURES.columns
     )

@@ -13,7 +13,7 @@ from leukoscope.evaluation.evaluation import Mix, evaluation_of
 from leukoscope.evaluation.fixed_models import comparison_of
 from leukoscope.evaluation.labels import reader_rows
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import NOZAKA6
 from leukoscope.records.mixes import MIXES
 from leukoscope.reporting.comparison_page import ComparisonPage
@@ -55,7 +55,7 @@ def predictions(
         columns["case"] = [f"{SURNAME} {i % n_cases}" for i in range(n_cells)]
     if with_probabilities:
         columns |= {f"p_{name}": shares[:, code].tolist() for code, name in enumerate(names)}
-    return tables.check(pl.DataFrame(columns), tables.PREDICTIONS)
+    return tables.check(pl.DataFrame(columns), shapes.PREDICTIONS)
 
 
 @cache
@@ -163,7 +163,7 @@ def _readers(table: pl.DataFrame) -> pl.DataFrame:
             read = truth if drawing.random() < 0.9 else NOZAKA6[drawing.integers(len(NOZAKA6))]
             rows.append((cell, reader, read))
     schema = ["cell_id", "reader", "category"]
-    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), tables.READERS)
+    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), shapes.READERS)
 
 
 def _history() -> pl.DataFrame:
@@ -179,4 +179,4 @@ def _history() -> pl.DataFrame:
         "validation_loss": [120 / update for update in updates],
         **{name: [0.9 - 30 / update for update in updates] for name in scores},
     }
-    return tables.check(pl.DataFrame(columns), tables.CURVES)
+    return tables.check(pl.DataFrame(columns), shapes.CURVES)

@@ -15,7 +15,7 @@ from tests.reporting.test_evaluation_page import row_of
 
 from leukoscope.evaluation.results import AS_IF_CASES
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting.comparison_page import comparison_page
 from leukoscope.reporting.evaluated_json import evaluation_json
 from leukoscope.reporting.evaluation_folder import is_evaluated, write_pages
@@ -59,7 +59,7 @@ def test_a_folder_gets_its_report_and_figures(tmp_path: Path) -> None:
     }
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == evaluation_page(page)
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["n_cells"] == 80
-    drawn = tables.read_table(tmp_path / "figures" / "confusion.csv", tables.CONFUSION)
+    drawn = tables.read_table(tmp_path / "figures" / "confusion.csv", shapes.CONFUSION)
     assert drawn["n_cells"].sum() == 80
     write_pages(tmp_path, pictures=False)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first
@@ -93,7 +93,7 @@ def with_pictures(page: EvaluationPage) -> EvaluationPage:
     pictures = wrong.with_columns(
         kind=pl.lit("missed"), arm=pl.lit("run-7"), png=pl.Series(png, dtype=pl.Binary)
     )
-    return replace(page, pictures=tables.check(pictures, tables.PICTURES))
+    return replace(page, pictures=tables.check(pictures, shapes.PICTURES))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tests.reporting import plot_examples as ex
 
 from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import (
     plot_agreement,
     plot_calibration,
@@ -78,15 +78,15 @@ EMPTY: dict[str, tuple[Callable[[], Figure], str]] = {
     ),
     "roc": (lambda: plot_ranking.roc_figure(ex.points(ex.CATEGORIES[2]), "merged"), "no points"),
     "threshold": (
-        lambda: plot_ranking.threshold_figure(pl.DataFrame(schema=tables.POINTS.columns)),
+        lambda: plot_ranking.threshold_figure(pl.DataFrame(schema=shapes.POINTS.columns)),
         "without probabilities",
     ),
     "reliability": (
-        lambda: plot_calibration.reliability_figure(pl.DataFrame(schema=tables.POINTS.columns)),
+        lambda: plot_calibration.reliability_figure(pl.DataFrame(schema=shapes.POINTS.columns)),
         "without probabilities",
     ),
     "coverage": (
-        lambda: plot_calibration.coverage_risk_figure(pl.DataFrame(schema=tables.POINTS.columns)),
+        lambda: plot_calibration.coverage_risk_figure(pl.DataFrame(schema=shapes.POINTS.columns)),
         "without probabilities",
     ),
     "scores": (
@@ -99,8 +99,8 @@ EMPTY: dict[str, tuple[Callable[[], Figure], str]] = {
     ),
     "agreement": (
         lambda: plot_agreement.bland_altman_figure(
-            pl.DataFrame(schema=tables.DIFFERENTIAL.columns),
-            pl.DataFrame(schema=tables.RESULTS.columns),
+            pl.DataFrame(schema=shapes.DIFFERENTIAL.columns),
+            pl.DataFrame(schema=shapes.RESULTS.columns),
             "strict",
         ),
         "No differential counts by case",

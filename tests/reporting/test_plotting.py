@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tests.reporting import plot_examples as ex
 
 from leukoscope.foundation.errors import SchemaError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import plot_confusion, plotting
 
 PAGE_CSS = Path(plotting.__file__).parent / "templates" / "page.css"
@@ -244,7 +244,7 @@ def test_a_figure_is_written_with_its_numbers(tmp_path: Path) -> None:
     assert set(written) == {"calls.svg", "calls.png", "calls.csv"}
     assert written["calls.svg"].decode() == plotting.svg_of(small())
     assert written["calls.png"] == plotting.png_of(small())
-    read = tables.read_table(tmp_path / "figures" / "calls.csv", tables.CONFUSION)
+    read = tables.read_table(tmp_path / "figures" / "calls.csv", shapes.CONFUSION)
     assert read.equals(table)
 
 

@@ -12,7 +12,7 @@ from tests.reporting.reading import read, rows, table
 from tests.reporting.rotation import missed, pictures
 
 from leukoscope.foundation.errors import SchemaError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting.contents import StudyPage
 from leukoscope.reporting.study_folder import page_of
 from leukoscope.reporting.study_page import study_page
@@ -35,9 +35,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(recipe))
     write(tmp_path / "dataset.json", DATA)
     results = PAGE.results.with_columns(unit=pl.lit("case"))
-    tables.write_table(tmp_path / "results.parquet", results, tables.RESULTS)
-    tables.write_table(tmp_path / "confusion.parquet", PAGE.confusion, tables.CONFUSION)
-    tables.write_table(tmp_path / "composition.parquet", PAGE.composition, tables.COMPOSITION)
+    tables.write_table(tmp_path / "results.parquet", results, shapes.RESULTS)
+    tables.write_table(tmp_path / "confusion.parquet", PAGE.confusion, shapes.CONFUSION)
+    tables.write_table(tmp_path / "composition.parquet", PAGE.composition, shapes.COMPOSITION)
     for arm in PAGE.arms:
         for replicate in ("00", "01"):
             unit = tmp_path / "units" / arm / replicate
@@ -100,14 +100,14 @@ def test_the_page_shows_the_provenance(folder: Path) -> None:
 
 def test_an_assumed_unit_is_not_the_unit(folder: Path) -> None:
     """Rows as wide as for other people neither name the unit nor count as a second answer."""
-    results = tables.read_table(folder / "results.parquet", tables.RESULTS)
+    results = tables.read_table(folder / "results.parquet", shapes.RESULTS)
     results = results.with_columns(unit=pl.lit("family"))
     wide = results.filter(pl.col("low").is_not_null()).with_columns(
         unit=pl.lit("as if 50 cells a person"), method=pl.lit("widened")
     )
-    tables.write_table(folder / "results.parquet", results, tables.RESULTS)
+    tables.write_table(folder / "results.parquet", results, shapes.RESULTS)
     plain = study_page(page_of(folder))
-    tables.write_table(folder / "results.parquet", pl.concat([wide, results]), tables.RESULTS)
+    tables.write_table(folder / "results.parquet", pl.concat([wide, results]), shapes.RESULTS)
     assert page_of(folder).unit == "family"
     assert study_page(page_of(folder)) == plain
 
@@ -130,8 +130,8 @@ def laid_down(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         return kept.with_columns(pl.col("arm").replace(rename))
 
     wrong, shown = own(missed(2)), own(pictures())
-    tables.write_table(folder / "missed.parquet", wrong, tables.MISSED)
-    tables.write_table(folder / "pictures.parquet", shown, tables.PICTURES)
+    tables.write_table(folder / "missed.parquet", wrong, shapes.MISSED)
+    tables.write_table(folder / "pictures.parquet", shown, shapes.PICTURES)
     return wrong, shown
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 RESULTS = (
     *("recipe.yaml", "dataset.json", "environment.json", "history.csv"),
@@ -29,7 +29,7 @@ def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def change_table(path: Path, shape: tables.Shape, change: pl.Expr) -> pl.DataFrame:
+def change_table(path: Path, shape: shapes.Shape, change: pl.Expr) -> pl.DataFrame:
     """Write a table again with one column changed; give the table as it was."""
     before = tables.read_table(path, shape)
     tables.write_table(path, before.with_columns(change), shape)

@@ -8,7 +8,7 @@ from tests.training.folders import change_table, contents, state_of
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, RecipeError, RunError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.records.runs import is_seen, read_model_card
 
@@ -77,7 +77,7 @@ def test_a_run_folder_holds_what_the_design_says_and_nothing_else(finished, cell
         "model/model.json",
         "predictions.parquet",
     }
-    predicted = tables.read_table(finished / "predictions.parquet", tables.PREDICTIONS)
+    predicted = tables.read_table(finished / "predictions.parquet", shapes.PREDICTIONS)
     test = side_of(cells, "test")
     assert predicted["cell_id"].to_list() == test["cell_id"].sort().to_list()
     assert set(predicted["role"]) == {"new"}
@@ -130,13 +130,13 @@ def test_other_cells_or_another_split_on_the_same_folder_are_refused(
     before = state_of(run)
     kept = change_table(
         own / "splits.parquet",
-        tables.SPLITS,
+        shapes.SPLITS,
         pl.col("split").replace({"validation": "test", "test": "validation"}),
     )
     with pytest.raises(UsageError, match="the cells of its split differ"):
         train(own)
-    tables.write_table(own / "splits.parquet", kept, tables.SPLITS)
-    change_table(own / "manifest.parquet", tables.MANIFEST, pl.col("case") + "x")
+    tables.write_table(own / "splits.parquet", kept, shapes.SPLITS)
+    change_table(own / "manifest.parquet", shapes.MANIFEST, pl.col("case") + "x")
     with pytest.raises(UsageError, match="the dataset's cells differ"):
         train(own)
     assert state_of(run) == before
@@ -188,7 +188,7 @@ def test_a_split_that_parts_a_case_is_refused(own, train, tmp_path):
     moved = side_of(own, "train")["cell_id"][0]
     is_it = pl.col("cell_id") == moved
     split = pl.when(is_it).then(pl.lit("test")).otherwise("split").alias("split")
-    change_table(own / "splits.parquet", tables.SPLITS, split)
+    change_table(own / "splits.parquet", shapes.SPLITS, split)
     with pytest.raises(DataError, match="stand on two sides"):
         train(own)
     assert not (tmp_path / "run").exists()
@@ -200,7 +200,7 @@ def test_a_test_picture_that_training_holds_is_refused(own, train, tmp_path, sid
     copied, target = side_of(own, side).row(0, named=True), side_of(own, "test").row(0, named=True)
     is_it = pl.col("cell_id") == target["cell_id"]
     content = pl.when(is_it).then(pl.lit(copied["content"])).otherwise("content").alias("content")
-    change_table(own / "manifest.parquet", tables.MANIFEST, content)
+    change_table(own / "manifest.parquet", shapes.MANIFEST, content)
     with pytest.raises(DataError, match=f"1 test pictures are also in.*{target['cell_id']}"):
         train(own)
     assert not (tmp_path / "run").exists()
@@ -209,7 +209,7 @@ def test_a_test_picture_that_training_holds_is_refused(own, train, tmp_path, sid
 def test_a_split_without_validation_is_refused(own, train, tmp_path):
     """There would be nothing to choose by."""
     column = pl.col("split").replace({"validation": "test"})
-    change_table(own / "splits.parquet", tables.SPLITS, column)
+    change_table(own / "splits.parquet", shapes.SPLITS, column)
     with pytest.raises(DataError, match="no cells in validation"):
         train(own)
     assert not (tmp_path / "run").exists()
@@ -218,7 +218,7 @@ def test_a_split_without_validation_is_refused(own, train, tmp_path):
 def test_a_split_without_test_gives_a_model_and_no_predictions(own, train):
     """The run is finished; scoring it says what is missing."""
     column = pl.col("split").replace({"test": "validation"})
-    change_table(own / "splits.parquet", tables.SPLITS, column)
+    change_table(own / "splits.parquet", shapes.SPLITS, column)
     run = train(own, updates=2)
     assert (run / "done.json").exists()
     assert not (run / "predictions.parquet").exists()
@@ -339,6 +339,6 @@ def test_cases_are_forgotten_where_a_training_case_is_unknown(own, train):
     """A training cell of nobody known may be of one of the test's people."""
     one = side_of(own, "train")["cell_id"][0]
     unknown = pl.when(pl.col("cell_id") == one).then(None).otherwise(pl.col("case")).alias("case")
-    change_table(own / "manifest.parquet", tables.MANIFEST, unknown)
-    predictions = tables.read_table(train(own) / "predictions.parquet", tables.PREDICTIONS)
+    change_table(own / "manifest.parquet", shapes.MANIFEST, unknown)
+    predictions = tables.read_table(train(own) / "predictions.parquet", shapes.PREDICTIONS)
     assert predictions["case"].null_count() == predictions.height

@@ -11,7 +11,7 @@ from tests.evaluation.forecasting import forecasts
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,7 +27,7 @@ def theirs(tmp_path):
 
 def bare(finished, path, columns=("cell_id", "predicted")):
     """Write a run's test predictions as a tool that knows no labels would, the last first."""
-    own = tables.read_table(finished / "predictions.parquet", tables.PREDICTIONS)
+    own = tables.read_table(finished / "predictions.parquet", shapes.PREDICTIONS)
     stated = [name for name in own.columns if name.startswith("p_")]
     own.select(*columns, *stated).reverse().write_csv(path)
     return path
@@ -150,7 +150,7 @@ def test_a_folder_tells_no_name_of_a_case(theirs, tmp_path):
     out = tmp_path / "scores"
     found = leukoscope.evaluate(theirs, out=out)
     names = set(pl.read_csv(theirs)["case"])
-    key = tables.read_table(out / "cases.parquet", tables.CASES)
+    key = tables.read_table(out / "cases.parquet", shapes.CASES)
     assert set(key["case"]) == names
     leaving = [path for path in out.rglob("*") if path.suffix in {".csv", ".html", ".json", ".svg"}]
     assert len(leaving) > 10
@@ -159,7 +159,7 @@ def test_a_folder_tells_no_name_of_a_case(theirs, tmp_path):
         # The pseudonyms are case-001 and on; the table's own are case-0 to case-9.
         assert not [name for name in names if f"{name}," in text or f'"{name}"' in text], path
     for suffix in ("parquet", "csv"):
-        again = tables.read_table(out / f"points.{suffix}", tables.POINTS)
+        again = tables.read_table(out / f"points.{suffix}", shapes.POINTS)
         assert_frame_equal(again, found.points, check_exact=False)
 
 
@@ -175,7 +175,7 @@ def test_cells_are_shown_where_the_dataset_is_given(shown):
     """Those called wrong, in the page and in a table that stays in the house."""
     out, found = shown
     assert found.errors.height > 0
-    pictures = tables.read_table(out / "pictures.parquet", tables.PICTURES)
+    pictures = tables.read_table(out / "pictures.parquet", shapes.PICTURES)
     assert set(pictures["cell_id"]) <= set(found.errors["cell_id"])
     assert "data:image/png" in (out / "report.html").read_text()
 

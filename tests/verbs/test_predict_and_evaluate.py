@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, SchemaError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,8 +27,8 @@ def scores(table, view="strict"):
 
 def test_a_run_predicts_its_test_cells_as_it_did_itself(finished, predicted):
     """Bit for bit, whatever stands around them."""
-    own = tables.read_table(finished / "predictions.parquet", tables.PREDICTIONS)
-    again = tables.read_table(predicted, tables.PREDICTIONS)
+    own = tables.read_table(finished / "predictions.parquet", shapes.PREDICTIONS)
+    again = tables.read_table(predicted, shapes.PREDICTIONS)
     again = again.filter(pl.col("cell_id").is_in(own["cell_id"].to_list()))
     chances = pl.selectors.starts_with("p_")
     assert_frame_equal(again.select(~chances), own.select(~chances))
@@ -38,15 +38,15 @@ def test_a_run_predicts_its_test_cells_as_it_did_itself(finished, predicted):
 def test_a_model_folder_predicts_as_its_run(finished, cells, predicted, tmp_path):
     """Only the name of the run differs."""
     out = leukoscope.predict(finished / "model", cells, out=tmp_path / "p.csv", device="cpu")
-    of_model = tables.read_table(out, tables.PREDICTIONS).drop("run_id")
-    of_run = tables.read_table(predicted, tables.PREDICTIONS).drop("run_id")
+    of_model = tables.read_table(out, shapes.PREDICTIONS).drop("run_id")
+    of_run = tables.read_table(predicted, shapes.PREDICTIONS).drop("run_id")
     assert_frame_equal(of_model, of_run)
 
 
 def test_cells_the_model_has_seen_are_marked_and_not_scored(cells, predicted, tmp_path):
     """Training and validation are seen, the test is new; a score over both is refused."""
     divided = read_split(read_dataset(cells), "splits", 0, 0).select("cell_id", "split")
-    table = tables.read_table(predicted, tables.PREDICTIONS).join(divided, on="cell_id")
+    table = tables.read_table(predicted, shapes.PREDICTIONS).join(divided, on="cell_id")
     assert set(table.select("split", "role").unique().rows()) == {
         ("train", "seen"),
         ("validation", "seen"),
@@ -58,7 +58,7 @@ def test_cells_the_model_has_seen_are_marked_and_not_scored(cells, predicted, tm
 
 def test_the_table_of_another_tool_scores_as_the_run(finished, tmp_path):
     """A CSV of three columns, rows in any order, gives the same scores; intervals over cells."""
-    own = tables.read_table(finished / "predictions.parquet", tables.PREDICTIONS)
+    own = tables.read_table(finished / "predictions.parquet", shapes.PREDICTIONS)
     path = tmp_path / "theirs.csv"
     own.select("predicted", "cell_id", "category").sample(
         fraction=1.0, shuffle=True, seed=1
@@ -77,8 +77,8 @@ def test_scores_can_be_kept(finished, tmp_path):
     """As Parquet and CSV, the tables that are returned."""
     found = leukoscope.evaluate(finished, out=tmp_path / "scores")
     for suffix in ("parquet", "csv"):
-        results = tables.read_table(tmp_path / f"scores/results.{suffix}", tables.RESULTS)
-        calls = tables.read_table(tmp_path / f"scores/confusion.{suffix}", tables.CONFUSION)
+        results = tables.read_table(tmp_path / f"scores/results.{suffix}", shapes.RESULTS)
+        calls = tables.read_table(tmp_path / f"scores/confusion.{suffix}", shapes.CONFUSION)
         assert_frame_equal(results, found.results)
         assert_frame_equal(calls, found.confusion)
 

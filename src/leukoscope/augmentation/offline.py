@@ -15,7 +15,7 @@ from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import content_of, decode_known, encode_png
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, open_pictures, write_dataset
 
 _CHUNK = 256
@@ -66,7 +66,7 @@ def augment_offline(
 
     def build(folder: Path) -> None:
         derived = pl.DataFrame(
-            list(_derive(dataset, plan, recipe, folder, seed)), schema=tables.MANIFEST.columns
+            list(_derive(dataset, plan, recipe, folder, seed)), schema=shapes.MANIFEST.columns
         )
         originals = _rebased(dataset.manifest, dataset.folder, out)
         manifest = pl.concat([originals, derived])
@@ -81,7 +81,7 @@ def augment_offline(
         splits = pl.concat(
             [divided.select("cell_id", "split"), derived.select("cell_id", split=pl.lit("train"))]
         ).with_columns(repeat=pl.lit(0, dtype=pl.Int32), fold=pl.lit(0, dtype=pl.Int32))
-        tables.write_table(folder / "splits.parquet", splits, tables.SPLITS)
+        tables.write_table(folder / "splits.parquet", splits, shapes.SPLITS)
 
     return files.build_folder(out, build)
 

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from leukoscope.evaluation.results import to_table
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.stats.curves import converged_at
 
 CURVES_JUDGED = ("train_loss", "validation_accuracy")
@@ -18,7 +18,7 @@ def convergence_table(curves: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     curves : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.CURVES`.
+        In the shape of :data:`leukoscope.records.shapes.CURVES`.
 
     Returns
     -------
@@ -38,4 +38,4 @@ def convergence_table(curves: pl.DataFrame) -> pl.DataFrame:
                 | {"metric": f"convergence_{curve}", "value": value}
                 | {"method": "first validation within 1 % of the final smoothed value"}
             )
-    return to_table(rows) if rows else tables.check(pl.DataFrame(), tables.RESULTS)
+    return to_table(rows) if rows else tables.check(pl.DataFrame(), shapes.RESULTS)

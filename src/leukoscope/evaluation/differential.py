@@ -10,7 +10,7 @@ import polars as pl
 from leukoscope.evaluation.predictions import in_order, prepare, read_truth, views_of
 from leukoscope.evaluation.results import facts_of
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import categories, groups, tables
+from leukoscope.records import categories, groups, shapes, tables
 from leukoscope.stats.differential import bland_altman, counting_limits, deming, least_squares
 from leukoscope.stats.intervals import Interval
 
@@ -35,7 +35,7 @@ def differential_table(
         A predictions table of one run. Labels are needed unless a reference is given.
     reference : polars.DataFrame, optional
         A count made apart from these cells, in the shape of
-        :data:`leukoscope.records.tables.REFERENCE`, with the cases of the predictions and no
+        :data:`leukoscope.records.shapes.REFERENCE`, with the cases of the predictions and no
         others. By default the true labels of the same cells. Finer categories are read as the
         model's. One that counts neutrophils without telling bands, as ICSH advises, is compared
         in the merged view alone.
@@ -43,7 +43,7 @@ def differential_table(
     Returns
     -------
     polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.DIFFERENTIAL`, each case under
+        In the shape of :data:`leukoscope.records.shapes.DIFFERENTIAL`, each case under
         its pseudonym of :func:`case_key`. ``low`` and ``high`` are 95 % limits of
         :func:`~leukoscope.stats.differential.counting_limits`: of counting, not of
         misclassification. Empty where a cell's case is not known. Cases that share a
@@ -68,11 +68,11 @@ def differential_table(
                 f"{table['case'].null_count()} of {table.height} cells is not known. Nothing "
                 "was compared. Add a column case to the predictions."
             )
-        return tables.check(pl.DataFrame(schema=tables.DIFFERENTIAL.columns), tables.DIFFERENTIAL)
+        return tables.check(pl.DataFrame(schema=shapes.DIFFERENTIAL.columns), shapes.DIFFERENTIAL)
     counts = _counts(table, reference)
     key = case_key(table)
     parts = [_of_view(counts, view, key) for view in counts.views]
-    return tables.check(pl.concat(parts), tables.DIFFERENTIAL)
+    return tables.check(pl.concat(parts), shapes.DIFFERENTIAL)
 
 
 def case_key(predictions: pl.DataFrame) -> pl.DataFrame:
@@ -86,15 +86,15 @@ def case_key(predictions: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.CASES`: ``case-001`` and so on in
+        In the shape of :data:`leukoscope.records.shapes.CASES`: ``case-001`` and so on in
         the order of names. Empty where a cell's case is not known. It stays in the house.
     """
     known = groups.unit_of(predictions) == "case"
     cases = sorted(predictions["case"].unique()) if known else []
     pseudonyms = [f"case-{number:03d}" for number in range(1, len(cases) + 1)]
-    schema = tables.CASES.columns
+    schema = shapes.CASES.columns
     return tables.check(
-        pl.DataFrame({"case": cases, "pseudonym": pseudonyms}, schema), tables.CASES
+        pl.DataFrame({"case": cases, "pseudonym": pseudonyms}, schema), shapes.CASES
     )
 
 
@@ -186,7 +186,7 @@ def _read_reference(
     reference: pl.DataFrame, table: pl.DataFrame, truth: Sequence[str]
 ) -> tuple[pl.DataFrame, bool]:
     """Check a reference count, read it in the model's words, and say if they are merged ones."""
-    counts = tables.check(reference, tables.REFERENCE)
+    counts = tables.check(reference, shapes.REFERENCE)
     known = _words(table, truth)
     wide = [*known, *categories.merged(known)]
     labels = counts["category"].to_list()

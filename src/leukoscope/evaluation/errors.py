@@ -3,7 +3,7 @@
 import polars as pl
 
 from leukoscope.evaluation.predictions import in_order, read_truth
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 MOST_SHOWN = 20
 """Errors a page shows pictures of."""
@@ -20,7 +20,7 @@ def error_table(predictions: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.ERRORS`, neutrophils told apart;
+        In the shape of :data:`leukoscope.records.shapes.ERRORS`, neutrophils told apart;
         without probabilities those columns are null.
 
     Raises
@@ -39,7 +39,7 @@ def error_table(predictions: pl.DataFrame) -> pl.DataFrame:
         p_predicted=_probability("predicted", stated),
         p_category=_probability("category", stated),
     )
-    return tables.check(shown, tables.ERRORS)
+    return tables.check(shown, shapes.ERRORS)
 
 
 def shown_errors(errors: pl.DataFrame) -> pl.DataFrame:

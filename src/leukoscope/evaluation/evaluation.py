@@ -16,17 +16,17 @@ from leukoscope.evaluation.predictions import Scored, prepare, views_of
 from leukoscope.evaluation.prevalence import prevalence_rows, repriored_rows
 from leukoscope.evaluation.probabilities import probability_rows
 from leukoscope.evaluation.results import confusion_table, facts_of, score_table, to_table
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 SENSITIVITY = 0.95
 """The sensitivity each category's operating point reaches unless another is stated."""
 
 KEPT = {
-    "results": tables.RESULTS,
-    "confusion": tables.CONFUSION,
-    "points": tables.POINTS,
-    "differential": tables.DIFFERENTIAL,
-    "guards": tables.GUARDS,
+    "results": shapes.RESULTS,
+    "confusion": shapes.CONFUSION,
+    "points": shapes.POINTS,
+    "differential": shapes.DIFFERENTIAL,
+    "guards": shapes.GUARDS,
 }
 """The tables of an evaluation that may leave the house, by name: Parquet and CSV each."""
 
@@ -107,7 +107,7 @@ def evaluation_of(
     rows += readings
     said = {view: spoken.view(view) for view in views_of(scored.names)} if spoken else {}
     return Evaluation(
-        results=tables.check(pl.concat([score_table(predictions), to_table(rows)]), tables.RESULTS),
+        results=tables.check(pl.concat([score_table(predictions), to_table(rows)]), shapes.RESULTS),
         confusion=confusion_table({None: [predictions]}),
         points=points_table(said),
         differential=counts,
@@ -125,17 +125,17 @@ def with_left_out(guards: pl.DataFrame, left_out: Mapping[str, int], n_cells: in
         for why, count in left_out.items()
         if count
     ]
-    more = pl.DataFrame(rows, schema=tables.GUARDS.columns)
-    return tables.check(pl.concat([guards, more]), tables.GUARDS)
+    more = pl.DataFrame(rows, schema=shapes.GUARDS.columns)
+    return tables.check(pl.concat([guards, more]), shapes.GUARDS)
 
 
 def write_evaluation(folder: Path, found: Evaluation) -> None:
     """Write all tables into a folder: Parquet and CSV of what may leave, Parquet of the rest."""
     for name, shape in KEPT.items():
         tables.write_both(folder, name, getattr(found, name), shape)
-    tables.write_table(folder / "errors.parquet", found.errors, tables.ERRORS)
+    tables.write_table(folder / "errors.parquet", found.errors, shapes.ERRORS)
     if not found.cases.is_empty():
-        tables.write_table(folder / "cases.parquet", found.cases, tables.CASES)
+        tables.write_table(folder / "cases.parquet", found.cases, shapes.CASES)
 
 
 def _spoken(

@@ -32,7 +32,7 @@ from leukoscope.evaluation.results import (
 from leukoscope.foundation.errors import DataError, unknown_name
 from leukoscope.foundation.progress import note
 from leukoscope.foundation.streams import stream
-from leukoscope.records import categories, tables
+from leukoscope.records import categories, shapes, tables
 from leukoscope.stats import fixed, ranking, replicas
 from leukoscope.stats import forecasts as losses
 from leukoscope.stats.blocks import blocks
@@ -50,10 +50,10 @@ REPLICA = "replica"
 """How the method of a test begins that is given because it was published, not to be relied on."""
 
 KEPT = {
-    "results": tables.RESULTS,
-    "confusion": tables.CONFUSION,
-    "points": tables.POINTS,
-    "guards": tables.GUARDS,
+    "results": shapes.RESULTS,
+    "confusion": shapes.CONFUSION,
+    "points": shapes.POINTS,
+    "guards": shapes.GUARDS,
 }
 """The tables of a comparison, by name; all may leave the house."""
 
@@ -107,8 +107,8 @@ def comparison_of(
         margin,
         results,
         confusion_table({arm: [table] for arm, table in arms.items()}),
-        tables.check(pl.concat([points_table({}), *points]), tables.POINTS),
-        tables.check(pl.concat(guards), tables.GUARDS),
+        tables.check(pl.concat([points_table({}), *points]), shapes.POINTS),
+        tables.check(pl.concat(guards), shapes.GUARDS),
     )
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from leukoscope.evaluation.predictions import Scored, in_order, prepare, read_truth
 from leukoscope.foundation.streams import stream
-from leukoscope.records import categories, tables
+from leukoscope.records import categories, shapes, tables
 from leukoscope.stats.forecasts import LEAST_PROBABILITY
 from leukoscope.stats.pairing import relabellings, right_by_chance
 from leukoscope.stats.scores import scores
@@ -82,7 +82,7 @@ def guards_of(predictions: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     rows += _relabelled(seen.names, matrix)
     rows += [*constant_rows(table), _strange(seen.names, matrix)]
     rows += [_argmax(table), *_ties(table), *_ruled_out(table), _cases(seen, table)]
-    return tables.check(pl.DataFrame(rows, schema=tables.GUARDS.columns), tables.GUARDS)
+    return tables.check(pl.DataFrame(rows, schema=shapes.GUARDS.columns), shapes.GUARDS)
 
 
 def constant_rows(

@@ -10,7 +10,7 @@ import polars as pl
 from leukoscope.evaluation.predictions import views_of
 from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import categories, tables
+from leukoscope.records import categories, shapes, tables
 from leukoscope.records.dataset import Dataset, read_split, splits_path
 from leukoscope.records.groups import groups_of, unit_of
 from leukoscope.stats.intervals import Interval
@@ -60,7 +60,7 @@ def with_truth(
     UsageError
         If there is no such division.
     """
-    table = tables.check(predictions, tables.PREDICTIONS)
+    table = tables.check(predictions, shapes.PREDICTIONS)
     known = table.join(
         dataset.manifest.select("cell_id", "origin", truth="category", true_case="case"),
         on="cell_id",
@@ -75,7 +75,7 @@ def with_truth(
         _refuse_learned(table, dataset, split, read_split(dataset, split, repeat, fold))
     facts = dataset.manifest.select("cell_id", "category", "case", "family")
     bare = table.drop("category", "case", "family")
-    return tables.check(bare.join(facts, on="cell_id", how="left"), tables.PREDICTIONS)
+    return tables.check(bare.join(facts, on="cell_id", how="left"), shapes.PREDICTIONS)
 
 
 def split_for(predictions: pl.DataFrame, dataset: Dataset, named: str | None) -> str | None:
@@ -234,7 +234,7 @@ class _Readings(NamedTuple):
 
 
 def _readings(predictions: pl.DataFrame, readers: pl.DataFrame) -> _Readings:
-    table = tables.check(predictions, tables.PREDICTIONS)
+    table = tables.check(predictions, shapes.PREDICTIONS)
     table = table.with_columns(family=pl.col("family").fill_null(pl.col("cell_id")))
     if table["cell_id"].is_duplicated().any():
         raise DataError(
@@ -242,7 +242,7 @@ def _readings(predictions: pl.DataFrame, readers: pl.DataFrame) -> _Readings:
             "scored. Give the predictions of one run at a time."
         )
     places = table.select("cell_id").with_row_index("place")
-    read = tables.check(readers, tables.READERS).join(places, on="cell_id", how="inner")
+    read = tables.check(readers, shapes.READERS).join(places, on="cell_id", how="inner")
     _refuse_unread(table, read)
     answers = _answers(table)
     spoken = [categories.answer_for(word, answers) for word in read["category"]]

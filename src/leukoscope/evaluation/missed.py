@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from leukoscope.evaluation.predictions import in_order, read_truth
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 
 def missed_table(arms: Mapping[str, Sequence[pl.DataFrame]]) -> pl.DataFrame:
@@ -22,7 +22,7 @@ def missed_table(arms: Mapping[str, Sequence[pl.DataFrame]]) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.MISSED`, neutrophils told apart.
+        In the shape of :data:`leukoscope.records.shapes.MISSED`, neutrophils told apart.
         Of calls equally frequent, the first by name is given.
 
     Raises
@@ -31,7 +31,7 @@ def missed_table(arms: Mapping[str, Sequence[pl.DataFrame]]) -> pl.DataFrame:
         If cells are unlabelled, named twice, or of categories no answer covers.
     """
     parts = [_missed(arm, replicates) for arm, replicates in arms.items()]
-    return tables.check(pl.concat(parts), tables.MISSED)
+    return tables.check(pl.concat(parts), shapes.MISSED)
 
 
 def _missed(arm: str, replicates: Sequence[pl.DataFrame]) -> pl.DataFrame:

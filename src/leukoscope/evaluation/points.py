@@ -9,7 +9,7 @@ import polars as pl
 
 from leukoscope.evaluation.forecasts import PAIR, Forecasts
 from leukoscope.evaluation.probabilities import BINS, BORDER, border_of
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.stats import forecasts as losses
 from leukoscope.stats import ranking
 
@@ -33,7 +33,7 @@ def points_table(views: dict[str, Forecasts]) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`: ``roc`` (x: 1 −
+        In the shape of :data:`leukoscope.records.shapes.POINTS`: ``roc`` (x: 1 −
         specificity, y: sensitivity), ``precision_recall`` (x: recall, y: precision),
         ``threshold`` (x: threshold, y: accuracy of calling the category from there on),
         ``reliability`` (x: mean largest probability, y: share right) and
@@ -44,8 +44,8 @@ def points_table(views: dict[str, Forecasts]) -> pl.DataFrame:
         for view, seen in views.items()
         for row in [*_ranked(seen), *_top(seen)]
     ]
-    table = pl.DataFrame(rows, schema=tables.POINTS.columns)
-    return tables.check(table, tables.POINTS)
+    table = pl.DataFrame(rows, schema=shapes.POINTS.columns)
+    return tables.check(table, shapes.POINTS)
 
 
 def _ranked(seen: Forecasts) -> Iterator[dict[str, Any]]:

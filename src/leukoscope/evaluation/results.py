@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from leukoscope.evaluation.predictions import Scored, prepare, prepare_together, views_of
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.stats.design import ASSUMED_ICC, design_effect, widen
 from leukoscope.stats.intervals import Interval, grouped_intervals
 from leukoscope.stats.reached import cells_spoken_of, coverage_reached
@@ -82,8 +82,8 @@ def confusion_table(
                     share = count / counts.sum() if counts.sum() else None
                     rows.append((arm, view, truth, called, float(count), share))
     columns = ("arm", "view", "category", "predicted", "n_cells", "share")
-    schema = {name: tables.CONFUSION.columns[name] for name in columns}
-    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), tables.CONFUSION)
+    schema = {name: shapes.CONFUSION.columns[name] for name in columns}
+    return tables.check(pl.DataFrame(rows, schema=schema, orient="row"), shapes.CONFUSION)
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -94,8 +94,8 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     ]
     # A p value is never 0: one that small has run out of the numbers there are.
     floored = pl.col("p_value", "p_adjusted").clip(lower_bound=_SMALLEST_P)
-    found = pl.DataFrame(clean, schema=tables.RESULTS.columns).with_columns(floored)
-    return tables.check(found, tables.RESULTS)
+    found = pl.DataFrame(clean, schema=shapes.RESULTS.columns).with_columns(floored)
+    return tables.check(found, shapes.RESULTS)
 
 
 def score_rows(

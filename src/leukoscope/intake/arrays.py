@@ -12,7 +12,7 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import content_of, encode_png
 from leukoscope.intake.ingest import write_folder
 from leukoscope.intake.splits import hold_out
-from leukoscope.records import categories, tables
+from leukoscope.records import categories, shapes, tables
 from leukoscope.records.dataset import DatasetCard, read_dataset
 
 
@@ -101,7 +101,7 @@ def dataset_of_arrays(
         shares = {"train": 0.8, "validation": 0.2}
         manifest = read_dataset(folder).manifest
         splits = hold_out(manifest, shares=shares, repeats=1, seed=seed)
-        tables.write_table(folder / "splits.parquet", splits, tables.SPLITS)
+        tables.write_table(folder / "splits.parquet", splits, shapes.SPLITS)
 
     return files.build_folder(out, build)
 

@@ -14,7 +14,7 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import content_of, decode, encode_png
 from leukoscope.intake.phantom import PhantomCell, PhantomRecipe, cells
 from leukoscope.intake.sources import Listed, Listing
-from leukoscope.records import categories, tables
+from leukoscope.records import categories, shapes, tables
 from leukoscope.records.dataset import DatasetCard, read_dataset, write_dataset
 
 _SHOWN_FAULTS = 10
@@ -108,14 +108,14 @@ def ingest_phantom(recipe: PhantomRecipe, *, out: Path) -> Path:
 
 def write_folder(folder: Path, card: DatasetCard, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write card, manifest and findings of a new dataset from its rows."""
-    columns = {name: dtype for name, dtype in tables.MANIFEST.columns.items() if name != "family"}
+    columns = {name: dtype for name, dtype in shapes.MANIFEST.columns.items() if name != "family"}
     manifest = pl.DataFrame(list(rows), schema=columns)
     # Equal pixels are one family: the content's own hash names it.
     manifest = manifest.with_columns(family=pl.col("content").str.head(16))
     written = write_dataset(folder, card, manifest).manifest
     for ending in ("parquet", "csv"):
         path = folder / f"findings.{ending}"
-        tables.write_table(path, repeated_contents(written), tables.FINDINGS)
+        tables.write_table(path, repeated_contents(written), shapes.FINDINGS)
 
 
 def repeated_contents(manifest: pl.DataFrame) -> pl.DataFrame:
@@ -191,7 +191,7 @@ def _note_cells(out: Path) -> None:
         f"{known.manifest.height} cells of {len(known.card.categories)} categories, "
         + (f"{n_cases} cases." if n_cases else "no case known.")
     )
-    findings = tables.read_table(known.folder / "findings.parquet", tables.FINDINGS)
+    findings = tables.read_table(known.folder / "findings.parquet", shapes.FINDINGS)
     if findings.is_empty():
         return
     told = f"{_counted(findings.height, 'picture repeats', 'pictures repeat')} another"

@@ -13,7 +13,7 @@ import polars as pl
 
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.groups import check_apart, groups_of, unit_of
 
 Counts = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ def hold_out(
     for repeat in range(repeats):
         side = _deal(manifest, target, seed, repeat, what=f"a hold-out of {len(sides)} sides")
         parts.append(_table(manifest, np.array(sides)[side], repeat=repeat, fold=0))
-    return tables.check(pl.concat(parts), tables.SPLITS)
+    return tables.check(pl.concat(parts), shapes.SPLITS)
 
 
 def k_fold(manifest: pl.DataFrame, *, folds: int, repeats: int, seed: int) -> pl.DataFrame:
@@ -89,7 +89,7 @@ def k_fold(manifest: pl.DataFrame, *, folds: int, repeats: int, seed: int) -> pl
             turn = (part - fold) % folds
             names = np.where(turn == 0, "test", np.where(turn == 1, "validation", "train"))
             parts.append(_table(manifest, names, repeat=repeat, fold=fold))
-    return tables.check(pl.concat(parts), tables.SPLITS)
+    return tables.check(pl.concat(parts), shapes.SPLITS)
 
 
 def check_plan(

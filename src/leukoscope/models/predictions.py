@@ -7,7 +7,7 @@ from torch import nn
 from leukoscope.foundation.errors import DataError
 from leukoscope.intake.store import open_store
 from leukoscope.models.prediction import predict_logits, probabilities
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.runs import ModelCard, is_seen
 
@@ -66,7 +66,7 @@ def prediction_table(
         role=_roles(manifest, card),
         **{f"p_{name}": pl.Series(chances[:, i]) for i, name in enumerate(card.categories)},
     )
-    return tables.check(table, tables.PREDICTIONS)
+    return tables.check(table, shapes.PREDICTIONS)
 
 
 def _roles(manifest: pl.DataFrame, card: ModelCard) -> pl.Series:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
-from leukoscope.records import groups, tables
+from leukoscope.records import groups, shapes, tables
 from leukoscope.records.recipes import Recipe
 
 
@@ -64,9 +64,9 @@ def write_dataset(folder: Path, card: DatasetCard, manifest: pl.DataFrame) -> Da
     DataError
         If a category is not on the card, or a derived cell left its parent's family.
     """
-    manifest = tables.check(manifest, tables.MANIFEST)
+    manifest = tables.check(manifest, shapes.MANIFEST)
     _check_manifest(card, manifest)
-    tables.write_table(folder / "manifest.parquet", manifest, tables.MANIFEST)
+    tables.write_table(folder / "manifest.parquet", manifest, shapes.MANIFEST)
     files.write_json(folder / "dataset.json", card.model_dump(mode="json"))
     return Dataset(folder, card, manifest)
 
@@ -80,7 +80,7 @@ def read_dataset(folder: Path) -> Dataset:
             "Make one with `leukoscope ingest SOURCE PATH --out DATASET`."
         )
     card = DatasetCard.from_json(folder / "dataset.json")
-    manifest = tables.read_table(folder / "manifest.parquet", tables.MANIFEST)
+    manifest = tables.read_table(folder / "manifest.parquet", shapes.MANIFEST)
     _check_manifest(card, manifest)
     return Dataset(folder, card, manifest)
 
@@ -180,7 +180,7 @@ def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFr
         raise DataError(
             f"{dataset.folder} has no split yet. Make one with `leukoscope split {dataset.folder}`."
         )
-    table = tables.read_table(path, tables.SPLITS)
+    table = tables.read_table(path, shapes.SPLITS)
     part = table.filter((pl.col("repeat") == repeat) & (pl.col("fold") == fold))
     if part.is_empty():
         raise UsageError(

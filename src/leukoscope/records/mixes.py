@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.recipes import read_yaml
 
 MIXES: Mapping[str, Mapping[str, int]] = {
@@ -72,7 +72,7 @@ def read_counts(source: str | Path) -> dict[str, float]:
 
 
 def _of_table(path: Path) -> list[tuple[Any, Any]]:
-    table = tables.read_table(path, tables.COUNTS)
+    table = tables.read_table(path, shapes.COUNTS)
     return list(table.select("category", "n_cells").iter_rows())
 
 

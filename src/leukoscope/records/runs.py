@@ -10,7 +10,7 @@ from pydantic import Field
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, LicenceError
-from leukoscope.records import tables
+from leukoscope.records import shapes
 from leukoscope.records.groups import groups_of
 from leukoscope.records.recipes import Recipe
 
@@ -205,7 +205,7 @@ def read_done(run: Path) -> dict[str, Any]:
 
 def history_of(run: Path) -> pl.DataFrame:
     """Read how a run's training went: a row each time validation was scored."""
-    columns = [name for name in tables.CURVES.columns if name not in ("study", "arm", "replicate")]
+    columns = [name for name in shapes.CURVES.columns if name not in ("study", "arm", "replicate")]
     return pl.read_csv(run / "history.csv").select(columns)
 
 

@@ -13,7 +13,7 @@ from leukoscope.augmentation.geometry import apply
 from leukoscope.intake.decode import encode_png
 from leukoscope.intake.store import PixelStore, open_store
 from leukoscope.intake.thumbnails import thumbnails
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.training.cells import training_draw
@@ -35,10 +35,10 @@ def write_pictures(
     DataError
         If a picture is gone.
     """
-    missed = tables.read_table(out / "missed.parquet", tables.MISSED)
+    missed = tables.read_table(out / "missed.parquet", shapes.MISSED)
     rows = [*_seen(recipe, dataset, divided), *_missed(recipe, tested, missed)]
-    table = pl.DataFrame(rows, schema=tables.PICTURES.columns)
-    tables.write_table(out / "pictures.parquet", table, tables.PICTURES)
+    table = pl.DataFrame(rows, schema=shapes.PICTURES.columns)
+    tables.write_table(out / "pictures.parquet", table, shapes.PICTURES)
 
 
 def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Iterator[dict[str, Any]]:

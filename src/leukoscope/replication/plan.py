@@ -7,7 +7,7 @@ import polars as pl
 
 from leukoscope.evaluation.comparisons import PARTS
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.groups import groups_of, unit_of
 from leukoscope.records.runs import is_finished, read_done
@@ -210,7 +210,7 @@ def pilot_variance(pilot: Path, metric: str, unit: str) -> Parts:
             f"The pilot {pilot} is no finished study: it holds no results.parquet. Nothing was "
             "planned. Finish it, or leave --pilot out."
         )
-    results = tables.read_table(pilot / "results.parquet", tables.RESULTS)
+    results = tables.read_table(pilot / "results.parquet", shapes.RESULTS)
     names = [f"{metric}_se_{part}" for part in PARTS]
     rows = results.filter(pl.col("metric").is_in(names), pl.col("view") == "strict")
     # The first study of the table is the planned one; equal epochs come after it.

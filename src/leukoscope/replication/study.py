@@ -8,7 +8,7 @@ import polars as pl
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.models.weights import WeightsCard
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import read_done
@@ -220,7 +220,7 @@ def _write_composition(divided: pl.DataFrame, out: Path) -> None:
     table = divided.group_by("split", "category").agg(
         n_cells=pl.len(), n_families=pl.col("family").n_unique(), n_cases=n_cases
     )
-    tables.write_both(out, "composition", table, tables.COMPOSITION)
+    tables.write_both(out, "composition", table, shapes.COMPOSITION)
 
 
 def _check_starts(recipe: StudyRecipe, out: Path) -> None:

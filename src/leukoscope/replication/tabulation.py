@@ -10,8 +10,8 @@ from leukoscope.evaluation.convergence import convergence_table
 from leukoscope.evaluation.missed import missed_table
 from leukoscope.evaluation.results import confusion_table
 from leukoscope.foundation import progress
-from leukoscope.records import tables
-from leukoscope.records.tables import EQUAL_EPOCHS
+from leukoscope.records import shapes, tables
+from leukoscope.records.shapes import EQUAL_EPOCHS
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.replication.units import read_history, read_predictions
 
@@ -37,11 +37,11 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
     results.append(convergence_table(histories))
     replicates = {arm: list(runs.values()) for arm, runs in predictions.items()}
     missed = missed_table(replicates)
-    tables.write_both(out, "curves", histories, tables.CURVES)
+    tables.write_both(out, "curves", histories, shapes.CURVES)
     # It names cells by their files, and a file may be called after a person: no CSV to pass on.
-    tables.write_table(out / "missed.parquet", missed, tables.MISSED)
-    tables.write_both(out, "results", pl.concat(results), tables.RESULTS)
-    tables.write_both(out, "confusion", confusion_table(replicates), tables.CONFUSION)
+    tables.write_table(out / "missed.parquet", missed, shapes.MISSED)
+    tables.write_both(out, "results", pl.concat(results), shapes.RESULTS)
+    tables.write_both(out, "confusion", confusion_table(replicates), shapes.CONFUSION)
     progress.tell("results", 1, 1)
 
 
@@ -67,4 +67,4 @@ def _curves(
         for arm in recipe.arms
         for replicate in range(recipe.replicates)
     ]
-    return tables.check(pl.concat(parts), tables.CURVES)
+    return tables.check(pl.concat(parts), shapes.CURVES)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import polars as pl
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.runs import history_of
-from leukoscope.records.tables import EQUAL_EPOCHS
+from leukoscope.records.shapes import EQUAL_EPOCHS
 from leukoscope.replication.recipe import StudyRecipe, Unit
 
 
@@ -24,7 +24,7 @@ def run_id_of(recipe: StudyRecipe, unit: Unit) -> str:
 
 def read_predictions(study: Path, unit: Unit) -> pl.DataFrame:
     """Read what a unit called the test cells. Raises SchemaError if it left no table of it."""
-    return tables.read_table(unit_folder(study, unit) / "predictions.parquet", tables.PREDICTIONS)
+    return tables.read_table(unit_folder(study, unit) / "predictions.parquet", shapes.PREDICTIONS)
 
 
 def read_history(study: Path, unit: Unit) -> pl.DataFrame:

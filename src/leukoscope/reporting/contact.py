@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import wording
 from leukoscope.reporting.contents import StudyPage, arm_order, in_order
 from leukoscope.reporting.pictures import Picture, picture
@@ -114,7 +114,7 @@ def _chosen(page: StudyPage) -> list[dict[str, Any]]:
     """Choose cells and copies; *cell* becomes a number, for a cell_id may hold a name."""
     if page.pictures is None:
         return []
-    rows = tables.check(page.pictures, tables.PICTURES).filter(pl.col("kind") == "seen")
+    rows = tables.check(page.pictures, shapes.PICTURES).filter(pl.col("kind") == "seen")
     place = {arm: number for number, arm in enumerate(arm_order(page))}
     order = {name: number for number, name in enumerate(in_order(rows["category"].to_list()))}
     seen = sorted(

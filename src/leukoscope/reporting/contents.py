@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from leukoscope.foundation.errors import DataError, unknown_name
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import ordered
-from leukoscope.records.tables import EQUAL_EPOCHS
+from leukoscope.records.shapes import EQUAL_EPOCHS
 from leukoscope.reporting.wording import METRICS
 
 VIEWS = ("strict", "merged")
@@ -54,9 +54,9 @@ class StudyPage:
     unit : str
         ``"case"`` or ``"family"``.
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`.
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`.
     confusion : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.CONFUSION`; a pair of true
+        In the shape of :data:`leukoscope.records.shapes.CONFUSION`; a pair of true
         category and call that it lacks was never seen.
     composition : polars.DataFrame
         The columns of :data:`COMPOSITION`; a null count is unknown.
@@ -65,11 +65,11 @@ class StudyPage:
     notes : sequence of str
         Further limits, a sentence each.
     curves : polars.DataFrame or None
-        In the shape of :data:`leukoscope.records.tables.CURVES`; None in older studies.
+        In the shape of :data:`leukoscope.records.shapes.CURVES`; None in older studies.
     missed : polars.DataFrame or None
-        In the shape of :data:`leukoscope.records.tables.MISSED`; None in older studies.
+        In the shape of :data:`leukoscope.records.shapes.MISSED`; None in older studies.
     pictures : polars.DataFrame or None
-        In the shape of :data:`leukoscope.records.tables.PICTURES`; None leaves pictures
+        In the shape of :data:`leukoscope.records.shapes.PICTURES`; None leaves pictures
         out on purpose, an empty table says that there are none.
     """
 
@@ -155,7 +155,7 @@ def index_scores(results: pl.DataFrame) -> dict[Key, Score]:
     Parameters
     ----------
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`. Rows of single cases, of
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`. Rows of single cases, of
         assumed prevalences, of assumed units and of the pigeonhole bootstrap are passed over.
 
     Returns
@@ -261,7 +261,7 @@ def _refuse_open_names(results: pl.DataFrame) -> None:
 
 
 def _numbers(results: pl.DataFrame) -> pl.DataFrame:
-    rows = tables.check(results, tables.RESULTS)
+    rows = tables.check(results, shapes.RESULTS)
     rows = rows.filter(pl.col("case").is_null(), pl.col("prevalence").is_null())
     return rows.filter(pl.col("unit").is_null() | pl.col("unit").is_in(UNITS))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import axes, wording
 from leukoscope.reporting.contents import Key, Scores, StudyPage, arm_order
 
@@ -80,7 +80,7 @@ def curve_table(page: StudyPage) -> pl.DataFrame:
     """
     if page.curves is None:
         return pl.DataFrame(schema=CURVE)
-    rows = tables.check(page.curves, tables.CURVES).filter(pl.col("study") == page.name)
+    rows = tables.check(page.curves, shapes.CURVES).filter(pl.col("study") == page.name)
     found: list[tuple[str, str, int | None, int, float]] = []
     for arm in arm_order(page):
         own = rows.filter(pl.col("arm") == arm)

@@ -12,7 +12,7 @@ from leukoscope.evaluation.prevalence import REPRIORED
 from leukoscope.evaluation.probabilities import BORDER
 from leukoscope.evaluation.results import AS_IF_CASES
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import merged
 from leukoscope.reporting.contents import CASE, UNITS, VIEWS, in_order
 from leukoscope.reporting.wording import METRICS
@@ -37,14 +37,14 @@ class EvaluationPage:
     name : str
         What was evaluated, a run or a table, by its name.
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`.
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`.
     confusion, points, differential, guards, errors : polars.DataFrame
         In the shapes of their names; points are empty without probabilities, the
         differential counts where no case is known.
     curves : polars.DataFrame or None
-        In the shape of :data:`leukoscope.records.tables.CURVES`; None of a table.
+        In the shape of :data:`leukoscope.records.shapes.CURVES`; None of a table.
     pictures : polars.DataFrame or None
-        In the shape of :data:`leukoscope.records.tables.PICTURES`; None leaves cells out.
+        In the shape of :data:`leukoscope.records.shapes.PICTURES`; None leaves cells out.
     """
 
     name: str
@@ -123,7 +123,7 @@ def numbers_of(results: pl.DataFrame) -> Numbers:
     Parameters
     ----------
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`.
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def numbers_of(results: pl.DataFrame) -> Numbers:
         sorted by method. NaN and null are both None.
     """
     found: dict[Name, list[Number]] = {}
-    for row in tables.check(results, tables.RESULTS).iter_rows(named=True):
+    for row in tables.check(results, shapes.RESULTS).iter_rows(named=True):
         named = {name: row[name] for name in Name._fields if name != "kind"}
         number = Number(**{name: _known(row[name]) for name in Number._fields})
         found.setdefault(Name(**named, kind=_kind_of(number)), []).append(number)
@@ -282,12 +282,12 @@ _KINDS: tuple[tuple[Kind, Callable[[Number], bool]], ...] = (
     ("repriored", lambda one: one.method.endswith(REPRIORED)),
 )
 _SHAPES = {
-    "results": tables.RESULTS,
-    "confusion": tables.CONFUSION,
-    "points": tables.POINTS,
-    "differential": tables.DIFFERENTIAL,
-    "guards": tables.GUARDS,
-    "errors": tables.ERRORS,
-    "curves": tables.CURVES,
-    "pictures": tables.PICTURES,
+    "results": shapes.RESULTS,
+    "confusion": shapes.CONFUSION,
+    "points": shapes.POINTS,
+    "differential": shapes.DIFFERENTIAL,
+    "guards": shapes.GUARDS,
+    "errors": shapes.ERRORS,
+    "curves": shapes.CURVES,
+    "pictures": shapes.PICTURES,
 }

@@ -8,7 +8,7 @@ import polars as pl
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting.comparison_page import comparison_page
 from leukoscope.reporting.evaluated import ComparisonPage, EvaluationPage
 from leukoscope.reporting.evaluated_json import comparison_json, evaluation_json
@@ -69,8 +69,8 @@ def evaluation_of_folder(folder: Path, *, pictures: bool = True) -> EvaluationPa
     return EvaluationPage(
         name=facts["source"],
         **_read(folder, _COMMON | _OF_ONE),
-        curves=_if_there(folder / "curves.parquet", tables.CURVES),
-        pictures=_if_there(folder / "pictures.parquet", tables.PICTURES) if pictures else None,
+        curves=_if_there(folder / "curves.parquet", shapes.CURVES),
+        pictures=_if_there(folder / "pictures.parquet", shapes.PICTURES) if pictures else None,
     )
 
 
@@ -83,21 +83,21 @@ def comparison_of_folder(folder: Path) -> ComparisonPage:
 
 
 _COMMON = {
-    "results": tables.RESULTS,
-    "confusion": tables.CONFUSION,
-    "points": tables.POINTS,
-    "guards": tables.GUARDS,
+    "results": shapes.RESULTS,
+    "confusion": shapes.CONFUSION,
+    "points": shapes.POINTS,
+    "guards": shapes.GUARDS,
 }
-_OF_ONE = {"differential": tables.DIFFERENTIAL, "errors": tables.ERRORS}
+_OF_ONE = {"differential": shapes.DIFFERENTIAL, "errors": shapes.ERRORS}
 
 
-def _read(folder: Path, shapes: Mapping[str, tables.Shape]) -> dict[str, pl.DataFrame]:
+def _read(folder: Path, shapes: Mapping[str, shapes.Shape]) -> dict[str, pl.DataFrame]:
     return {
         name: tables.read_table(folder / f"{name}.parquet", shape) for name, shape in shapes.items()
     }
 
 
-def _if_there(path: Path, shape: tables.Shape) -> pl.DataFrame | None:
+def _if_there(path: Path, shape: shapes.Shape) -> pl.DataFrame | None:
     return tables.read_table(path, shape) if path.is_file() else None
 
 

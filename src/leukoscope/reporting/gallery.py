@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import wording
 from leukoscope.reporting.contents import StudyPage, arm_order, in_order
 from leukoscope.reporting.pictures import Picture, picture
@@ -107,7 +107,7 @@ def walls(page: StudyPage) -> list[Wall]:
     """Lay the pictures out: once the cells that all arms miss alike, then what else each misses."""
     if page.pictures is None:
         return []
-    rows = tables.check(page.pictures, tables.PICTURES).filter(pl.col("kind") == "missed")
+    rows = tables.check(page.pictures, shapes.PICTURES).filter(pl.col("kind") == "missed")
     shared = {cell for cell, *_ in _everywhere(page)}
     own = {arm: list(rows.filter(pl.col("arm") == arm).iter_rows(named=True)) for arm in page.arms}
     once = {row["cell_id"]: row for arm in reversed(arm_order(page)) for row in own[arm]}
@@ -127,7 +127,7 @@ def _wall(arm: str | None, rows: list[dict[str, Any]], n_cells: int) -> Wall:
 def _missed(page: StudyPage) -> list[dict[str, Any]]:
     if page.missed is None:
         return []
-    return tables.check(page.missed, tables.MISSED).to_dicts()
+    return tables.check(page.missed, shapes.MISSED).to_dicts()
 
 
 def _everywhere(page: StudyPage) -> set[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import wording
 from leukoscope.reporting.contents import VIEWS, StudyPage, arm_order, in_order
 
@@ -51,7 +51,7 @@ def matrix_groups(page: StudyPage) -> list[MatrixGroup]:
 
 def matrices(page: StudyPage) -> list[Matrix]:
     """List the confusion matrices, strict and merged, of each arm."""
-    table = tables.check(page.confusion, tables.CONFUSION)
+    table = tables.check(page.confusion, shapes.CONFUSION)
     found = {
         (arm, view): {(truth, call): (cells, share) for truth, call, cells, share in rows.rows()}
         for (arm, view), rows in (

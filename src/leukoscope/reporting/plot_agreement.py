@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import axes as ticks
 from leukoscope.reporting import plot_layout as layout
 from leukoscope.reporting import plotting, wording
@@ -51,9 +51,9 @@ def drawn_agreement(
     Parameters
     ----------
     differential : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.DIFFERENTIAL`.
+        In the shape of :data:`leukoscope.records.shapes.DIFFERENTIAL`.
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`; its metrics ``bias``,
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`; its metrics ``bias``,
         ``limit_low`` and ``limit_high``, in fractions.
     view : str
         ``strict`` or ``merged``.
@@ -74,12 +74,12 @@ def drawn_agreement(
         If a table holds several arms and none was chosen, or the results give a line twice.
     """
     check_view(view)
-    cases = tables.check(differential, tables.DIFFERENTIAL).filter(pl.col("view") == view)
+    cases = tables.check(differential, shapes.DIFFERENTIAL).filter(pl.col("view") == view)
     cases = of_one_arm(cases, arm, "differential").with_columns(
         mean_share=(pl.col("share") + pl.col("reference_share")) / 2,
         difference=pl.col("share") - pl.col("reference_share"),
     )
-    lines = tables.check(results, tables.RESULTS).filter(
+    lines = tables.check(results, shapes.RESULTS).filter(
         pl.col("view") == view,
         pl.col("metric").is_in(LINES_DRAWN),
         pl.col("category").is_not_null(),

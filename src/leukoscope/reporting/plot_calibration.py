@@ -41,7 +41,7 @@ def reliability_figure(points: pl.DataFrame, view: str = "strict") -> "Figure":
     Parameters
     ----------
     points : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`; its rows ``reliability``
+        In the shape of :data:`leukoscope.records.shapes.POINTS`; its rows ``reliability``
         without a category: x the mean largest probability of a bin, y the share called
         right, low and high its interval, and its number of cells.
     view : str
@@ -73,7 +73,7 @@ def coverage_risk_figure(points: pl.DataFrame, view: str = "strict") -> "Figure"
     Parameters
     ----------
     points : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`; its rows
+        In the shape of :data:`leukoscope.records.shapes.POINTS`; its rows
         ``coverage_risk`` without a category: x the share of cells kept, y the share of
         them called wrong.
     view : str

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import plot_layout as layout
 from leukoscope.reporting import plotting, wording
 from leukoscope.reporting.contents import in_order
@@ -58,7 +58,7 @@ def drawn_confusion(confusion: pl.DataFrame, view: str, arm: str | None = None) 
     Parameters
     ----------
     confusion : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.CONFUSION`.
+        In the shape of :data:`leukoscope.records.shapes.CONFUSION`.
     view : str
         ``strict`` or ``merged``.
     arm : str, optional
@@ -77,7 +77,7 @@ def drawn_confusion(confusion: pl.DataFrame, view: str, arm: str | None = None) 
         If the table holds several arms and none was chosen.
     """
     check_view(view)
-    table = tables.check(confusion, tables.CONFUSION).filter(pl.col("view") == view)
+    table = tables.check(confusion, shapes.CONFUSION).filter(pl.col("view") == view)
     table = of_one_arm(table, arm, "confusion")
     names = in_order([*table["category"], *table["predicted"]])
     place = {name: number for number, name in enumerate(names)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from leukoscope.intake.decode import decode
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting import plot_layout as layout
 from leukoscope.reporting import plotting, wording
 from leukoscope.reporting.contents import in_order
@@ -42,9 +42,9 @@ def drawn_errors(
     Parameters
     ----------
     pictures : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.PICTURES`; its rows ``missed``.
+        In the shape of :data:`leukoscope.records.shapes.PICTURES`; its rows ``missed``.
     errors : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.ERRORS`.
+        In the shape of :data:`leukoscope.records.shapes.ERRORS`.
     arm : str, optional
         Whose pictures; may be left out where the table holds those of one arm.
 
@@ -90,7 +90,7 @@ def errors_figure(pictures: pl.DataFrame, errors: pl.DataFrame, arm: str | None 
     """
     chosen = _chosen(pictures, errors, arm)
     if not chosen:
-        n_errors = tables.check(errors, tables.ERRORS).height
+        n_errors = tables.check(errors, shapes.ERRORS).height
         reason = "No cell was called wrong."
         if n_errors:
             cells = wording.counted(n_errors, "cell was", "cells were")
@@ -102,12 +102,12 @@ def errors_figure(pictures: pl.DataFrame, errors: pl.DataFrame, arm: str | None 
 
 def _chosen(pictures: pl.DataFrame, errors: pl.DataFrame, arm: str | None) -> list[dict[str, Any]]:
     """Choose errors by turns of their kinds, the surest first, and put them in order."""
-    missed = tables.check(pictures, tables.PICTURES).filter(pl.col("kind") == "missed")
+    missed = tables.check(pictures, shapes.PICTURES).filter(pl.col("kind") == "missed")
     missed = of_one_arm(missed, arm, "pictures").sort("cell_id", "copy", nulls_last=False)
     png = dict(reversed(missed.select("cell_id", "png").rows()))
     rows = [
         row | {"png": png[row["cell_id"]]}
-        for row in tables.check(errors, tables.ERRORS).iter_rows(named=True)
+        for row in tables.check(errors, shapes.ERRORS).iter_rows(named=True)
         if row["cell_id"] in png
     ]
     rows.sort(key=lambda row: (-_known(row["p_predicted"]), row["cell_id"]))

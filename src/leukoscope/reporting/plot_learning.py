@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from leukoscope.foundation.errors import DataError, SchemaError
-from leukoscope.records import tables
+from leukoscope.records import shapes
 from leukoscope.reporting import axes as ticks
 from leukoscope.reporting import plot_layout as layout
 from leukoscope.reporting import plotting, wording
@@ -48,7 +48,7 @@ def drawn_history(history: pl.DataFrame, arm: str | None = None) -> pl.DataFrame
     ----------
     history : polars.DataFrame
         A run's ``history.csv``, or a table in the shape of
-        :data:`leukoscope.records.tables.CURVES`.
+        :data:`leukoscope.records.shapes.CURVES`.
     arm : str, optional
         Which arm; may be left out where the table holds one.
 
@@ -75,7 +75,7 @@ def drawn_history(history: pl.DataFrame, arm: str | None = None) -> pl.DataFrame
     table = _of_one_arm(history, arm)
     replicate = pl.col("replicate") if "replicate" in table.columns else pl.lit(0)
     table = table.select(replicate.cast(pl.Int32).alias("replicate"), *wanted)
-    types = dict.fromkeys((*LOSSES, *SCORES), tables.REAL) | {"update": tables.WHOLE}
+    types = dict.fromkeys((*LOSSES, *SCORES), shapes.REAL) | {"update": shapes.WHOLE}
     table = table.cast(types)  # type: ignore[arg-type]
     twice = table.filter(table.select("replicate", "update").is_duplicated())
     if twice.height:

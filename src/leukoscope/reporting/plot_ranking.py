@@ -52,7 +52,7 @@ def roc_figure(points: pl.DataFrame, view: str = "strict") -> "Figure":
     Parameters
     ----------
     points : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`; its rows ``roc``.
+        In the shape of :data:`leukoscope.records.shapes.POINTS`; its rows ``roc``.
     view : str
         ``strict`` or ``merged``.
 
@@ -78,7 +78,7 @@ def precision_recall_figure(points: pl.DataFrame, view: str = "strict") -> "Figu
     Parameters
     ----------
     points : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`; its rows
+        In the shape of :data:`leukoscope.records.shapes.POINTS`; its rows
         ``precision_recall``.
     view : str
         ``strict`` or ``merged``.
@@ -104,7 +104,7 @@ def threshold_figure(points: pl.DataFrame, view: str = "strict") -> "Figure":
     Parameters
     ----------
     points : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`; its rows ``threshold``.
+        In the shape of :data:`leukoscope.records.shapes.POINTS`; its rows ``threshold``.
     view : str
         ``strict`` or ``merged``.
 

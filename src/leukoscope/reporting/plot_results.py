@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting.plot_metrics import BY_CATEGORY, OVERALL, check_metrics, is_interval
 from leukoscope.reporting.plot_selection import check_view, in_category_order, of_one_arm
 
@@ -23,7 +23,7 @@ def drawn_scores(
     Parameters
     ----------
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`.
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`.
     metrics : sequence of str, optional
         Which metrics; by default those of :data:`OVERALL` for all categories together and
         of :data:`BY_CATEGORY` for each.
@@ -49,7 +49,7 @@ def drawn_scores(
     """
     check_view(view)
     check_metrics(metrics or ())
-    table = tables.check(results, tables.RESULTS)
+    table = tables.check(results, shapes.RESULTS)
     alone = pl.col("category").is_null()
     if metrics is None:
         asked = pl.when(alone).then(pl.col("metric").is_in(OVERALL))
@@ -70,7 +70,7 @@ def drawn_differences(
     Parameters
     ----------
     results : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.RESULTS`.
+        In the shape of :data:`leukoscope.records.shapes.RESULTS`.
     metric : str
         Which metric's differences.
     view : str
@@ -93,7 +93,7 @@ def drawn_differences(
     """
     check_view(view)
     check_metrics([metric])
-    table = _summaries(tables.check(results, tables.RESULTS), view)
+    table = _summaries(tables.check(results, shapes.RESULTS), view)
     table = table.filter(pl.col("baseline").is_not_null(), pl.col("metric") == metric)
     table = table.filter(pl.col("prevalence").is_null())
     table = table if arm is None else table.filter(pl.col("arm") == arm)

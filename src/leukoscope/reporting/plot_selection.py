@@ -3,7 +3,7 @@
 import polars as pl
 
 from leukoscope.foundation.errors import DataError, unknown_name
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.reporting.contents import VIEWS, in_order
 
 
@@ -13,7 +13,7 @@ def drawn_points(points: pl.DataFrame, figure: str, view: str = "strict") -> pl.
     Parameters
     ----------
     points : polars.DataFrame
-        In the shape of :data:`leukoscope.records.tables.POINTS`.
+        In the shape of :data:`leukoscope.records.shapes.POINTS`.
     figure : str
         Such as ``roc``.
     view : str
@@ -33,9 +33,9 @@ def drawn_points(points: pl.DataFrame, figure: str, view: str = "strict") -> pl.
         If the table breaks its shape.
     """
     check_view(view)
-    if figure not in tables.POINTS.allowed["figure"]:
-        raise unknown_name("figure of points", figure, tables.POINTS.allowed["figure"])
-    table = tables.check(points, tables.POINTS)
+    if figure not in shapes.POINTS.allowed["figure"]:
+        raise unknown_name("figure of points", figure, shapes.POINTS.allowed["figure"])
+    table = tables.check(points, shapes.POINTS)
     finite = pl.col("x").is_finite() & pl.col("y").is_finite()
     table = table.filter(pl.col("figure") == figure, pl.col("view") == view, finite)
     return in_category_order(table, "arm", "category", "place")

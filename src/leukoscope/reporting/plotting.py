@@ -18,7 +18,7 @@ import polars as pl
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -205,20 +205,20 @@ def write_figure(folder: Path, name: str, figure: "Figure", table: pl.DataFrame)
     files.write_bytes(folder / f"{name}.png", png)
 
 
-def shape_of(table: pl.DataFrame) -> tables.Shape:
+def shape_of(table: pl.DataFrame) -> shapes.Shape:
     """Find the shape whose columns a table has, or make one of the table's own columns."""
-    known = (one for one in vars(tables).values() if isinstance(one, tables.Shape))
+    known = (one for one in vars(tables).values() if isinstance(one, shapes.Shape))
     for shape in known:
         if set(shape.required) <= set(table.columns) <= set(shape.columns):
             return shape
     columns = {name: _type_of(dtype) for name, dtype in table.schema.items()}
-    return tables.Shape("figure's table", {}, columns, tuple(columns), ordered=False)
+    return shapes.Shape("figure's table", {}, columns, tuple(columns), ordered=False)
 
 
 def _type_of(dtype: pl.DataType) -> pl.DataType:
     if dtype.is_integer():
         return pl.Int64()
-    return tables.REAL if dtype.is_float() else tables.TEXT
+    return shapes.REAL if dtype.is_float() else shapes.TEXT
 
 
 def _refuse_name(name: str) -> None:

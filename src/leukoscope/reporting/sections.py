@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from leukoscope.records import tables
+from leukoscope.records import shapes
 from leukoscope.records.categories import merged
 from leukoscope.reporting import wording
 from leukoscope.reporting.contents import (
@@ -125,7 +125,7 @@ def composition(page: StudyPage) -> Composition:
     """List the cells of each category in each split; cases only where any is known."""
     table = page.composition
     names = table["split"].unique().to_list()
-    splits = [name for name in tables.SPLIT_NAMES if name in names]
+    splits = [name for name in shapes.SPLIT_NAMES if name in names]
     splits += sorted(set(names) - set(splits))
     units = {"n_cells": "cells", "n_families": "families", "n_cases": "cases"}
     counted = [name for name in units if table[name].drop_nulls().len()]

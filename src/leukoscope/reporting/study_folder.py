@@ -9,7 +9,7 @@ import polars as pl
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import read_as
 from leukoscope.records.recipes import read_yaml
 from leukoscope.reporting.contents import UNITS, StudyPage
@@ -45,8 +45,8 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
         )
     recipe = read_yaml(folder / "study.yaml")
     data = files.read_json(folder / "dataset.json")
-    results = tables.read_table(folder / "results.parquet", tables.RESULTS)
-    composition = tables.read_table(folder / "composition.parquet", tables.COMPOSITION)
+    results = tables.read_table(folder / "results.parquet", shapes.RESULTS)
+    composition = tables.read_table(folder / "composition.parquet", shapes.COMPOSITION)
     return StudyPage(
         name=recipe["name"],
         question=recipe["question"],
@@ -58,24 +58,24 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
         n_replicates=recipe["replicates"],
         unit=next(unit for unit in results["unit"] if unit in UNITS),
         results=results,
-        confusion=tables.read_table(folder / "confusion.parquet", tables.CONFUSION),
+        confusion=tables.read_table(folder / "confusion.parquet", shapes.CONFUSION),
         composition=composition,
         provenance=_provenance(folder, recipe, data),
-        curves=_if_there(folder / "curves.parquet", tables.CURVES),
-        missed=_if_there(folder / "missed.parquet", tables.MISSED),
+        curves=_if_there(folder / "curves.parquet", shapes.CURVES),
+        missed=_if_there(folder / "missed.parquet", shapes.MISSED),
         pictures=_pictures(folder) if pictures else None,
         notes=_notes(data, composition),
     )
 
 
-def _if_there(path: Path, shape: tables.Shape) -> pl.DataFrame | None:
+def _if_there(path: Path, shape: shapes.Shape) -> pl.DataFrame | None:
     return tables.read_table(path, shape) if path.is_file() else None
 
 
 def _pictures(folder: Path) -> pl.DataFrame:
     """Read the pictures; a study that keeps none has an empty table, which says so."""
-    found = _if_there(folder / "pictures.parquet", tables.PICTURES)
-    return pl.DataFrame(schema=tables.PICTURES.columns) if found is None else found
+    found = _if_there(folder / "pictures.parquet", shapes.PICTURES)
+    return pl.DataFrame(schema=shapes.PICTURES.columns) if found is None else found
 
 
 def _arms(recipe: dict[str, Any]) -> dict[str, str]:

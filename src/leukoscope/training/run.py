@@ -19,7 +19,7 @@ from leukoscope.models.backbones import build, check_size
 from leukoscope.models.folders import write_model
 from leukoscope.models.predictions import prediction_table
 from leukoscope.models.weights import WeightsCard, load_weights
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.categories import read_as
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
 from leukoscope.records.recipes import write_recipe
@@ -120,7 +120,7 @@ def train_run(
             table = prediction_table(
                 test or dataset, asked, network, card, run_id=run_id or out.name, device=chosen
             )
-            tables.write_table(out / "predictions.parquet", table, tables.PREDICTIONS)
+            tables.write_table(out / "predictions.parquet", table, shapes.PREDICTIONS)
         _finish(out, state, recipe, sides, digest, time.monotonic() - started)
     return out
 

@@ -8,7 +8,7 @@ from leukoscope.evaluation.fixed_models import KEPT, Comparison, comparison_of
 from leukoscope.evaluation.labels import labelled_from
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 from leukoscope.records.runs import predictions_of, refuse_equal_models
 from leukoscope.reporting.evaluation_folder import write_pages
@@ -74,7 +74,7 @@ def compare(
     sources = dict(zip(_names([baseline, *others]), (baseline, *others), strict=True))
     refuse_equal_models(sources)
     arms = {
-        name: tables.read_table(predictions_of(source), tables.PREDICTIONS)
+        name: tables.read_table(predictions_of(source), shapes.PREDICTIONS)
         for name, source in sources.items()
     }
     if dataset is not None:

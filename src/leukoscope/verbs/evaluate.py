@@ -18,7 +18,7 @@ from leukoscope.evaluation.supports import refuse_other_supports
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
 from leukoscope.intake.thumbnails import thumbnails
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, read_dataset
 from leukoscope.records.mixes import read_counts
 from leukoscope.records.runs import history_of, predictions_of
@@ -103,7 +103,7 @@ def evaluate(
         raise UsageError("--split names a split of --dataset, and none is given.")
     known = read_dataset(dataset) if dataset is not None else None
     left_out: dict[str, int] = {}
-    table = tables.read_table(predictions_of(source), tables.PREDICTIONS)
+    table = tables.read_table(predictions_of(source), shapes.PREDICTIONS)
     if known is not None:
         table, left_out[UNPREDICTED] = labelled_from(table, known, split)
     table, readings, left_out[UNDECIDED] = _read_again(table, readers)
@@ -114,7 +114,7 @@ def evaluate(
         # A file's place on this machine says nothing of the mix.
         mix=Mix(Path(prevalence).stem, read_counts(prevalence)) if prevalence is not None else None,
         sensitivity=sensitivity,
-        reference=tables.read_table(reference, tables.REFERENCE) if reference is not None else None,
+        reference=tables.read_table(reference, shapes.REFERENCE) if reference is not None else None,
         readings=readings,
         left_out=left_out,
     )
@@ -140,7 +140,7 @@ def _read_again(
     """Take the majority of readers for the truth, if there are any, and say how they agree."""
     if readers is None:
         return table, [], 0
-    spoken = tables.read_table(readers, tables.READERS)
+    spoken = tables.read_table(readers, shapes.READERS)
     labelled, left_out = with_readers(table, spoken)
     return labelled, reader_rows(table, spoken), left_out
 
@@ -161,12 +161,12 @@ def _write(
     if (source / "history.csv").is_file():
         facts = {"study": pl.lit(name), "arm": pl.lit(name), "replicate": pl.lit(0, pl.Int32)}
         history = history_of(source).with_columns(**facts)
-        tables.write_both(folder, "curves", history, tables.CURVES)
+        tables.write_both(folder, "curves", history, shapes.CURVES)
     if known is not None:
         shown = shown_errors(found.errors)
         cells = thumbnails(known, shown["cell_id"], _PICTURE_PX)
         png = pl.Series([cells[cell] for cell in shown["cell_id"]], dtype=pl.Binary)
         table = shown.select("cell_id", "category", "predicted", kind=pl.lit("missed"), png=png)
         table = table.with_columns(arm=pl.lit(name))
-        tables.write_table(folder / "pictures.parquet", table, tables.PICTURES)
+        tables.write_table(folder / "pictures.parquet", table, shapes.PICTURES)
     write_pages(folder)

@@ -6,7 +6,7 @@ from leukoscope.fitting.machine import choose_device
 from leukoscope.foundation import files
 from leukoscope.models.folders import load_model
 from leukoscope.models.predictions import prediction_table
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 from leukoscope.records.runs import model_folder_of
 
@@ -51,5 +51,5 @@ def predict(model: Path, dataset: Path, *, out: Path, device: str = "auto") -> P
         run_id=Path(model).resolve().name,
         device=choose_device(device),
     )
-    tables.write_table(out, table, tables.PREDICTIONS)
+    tables.write_table(out, table, shapes.PREDICTIONS)
     return out

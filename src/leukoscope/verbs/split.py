@@ -6,7 +6,7 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
 from leukoscope.foundation.streams import check_seed
 from leukoscope.intake.splits import check_plan, hold_out, k_fold
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, splits_path
 
 _SHARE = 0.2
@@ -82,5 +82,5 @@ def split(
         table = hold_out(known.manifest, shares=shares, repeats=repeats, seed=seed)
     else:
         table = k_fold(known.manifest, folds=folds, repeats=repeats, seed=seed)
-    tables.write_table(path, table, tables.SPLITS)
+    tables.write_table(path, table, shapes.SPLITS)
     return path

@@ -1,0 +1,187 @@
+"""The shape of every table kept on disk: its columns, its key and its order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+SPLIT_NAMES = ("train", "validation", "calibration", "test")
+TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
+BOX = pl.Array(pl.Int32, 4)
+BYTES = pl.Binary()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """State the columns of one kind of table, its key and its order."""
+
+    name: str
+    required: Mapping[str, pl.DataType]
+    """Columns that must be there and hold no null."""
+    optional: Mapping[str, pl.DataType]
+    """Columns that may be null or absent; absent ones are added as null."""
+    key: Sequence[str]
+    """Columns that together name a row once."""
+    open_prefix: str | None = None
+    """Further real-valued columns may follow if they begin so."""
+    ordered: bool = True
+    """Rows are sorted by the key; otherwise their order is meant and kept."""
+    allowed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns that hold one of a few words."""
+
+    @property
+    def columns(self) -> dict[str, pl.DataType]:
+        """List all named columns in their order."""
+        return {**self.required, **self.optional}
+
+
+MANIFEST = Shape(
+    "manifest",
+    required={"cell_id": TEXT, "path": TEXT, "content": TEXT, "category": TEXT}
+    | {"original_label": TEXT, "family": TEXT, "source": TEXT}
+    | {"width_px": WHOLE, "height_px": WHOLE},
+    optional={"case": TEXT, "box_px": BOX, "field": TEXT, "mask_path": TEXT, "um_per_px": REAL}
+    | {"stain": TEXT, "exif_orientation": WHOLE}
+    | {"origin": TEXT, "recipe_id": TEXT, "draw": TEXT, "copy": WHOLE},
+    key=("cell_id",),
+)
+SPLITS = Shape(
+    "splits",
+    required={"repeat": WHOLE, "fold": WHOLE, "cell_id": TEXT, "split": TEXT},
+    optional={},
+    key=("repeat", "fold", "cell_id"),
+    allowed={"split": SPLIT_NAMES},
+)
+FINDINGS = Shape(
+    "findings",
+    required={"check": TEXT, "cell_id": TEXT, "severity": TEXT, "detail": TEXT},
+    optional={"other_cell_id": TEXT, "score": REAL},
+    key=("check", "cell_id", "other_cell_id"),
+    allowed={"severity": ("info", "warning", "error")},
+)
+PREDICTIONS = Shape(
+    "predictions",
+    required={"cell_id": TEXT, "predicted": TEXT},
+    optional={"run_id": TEXT, "case": TEXT, "family": TEXT, "category": TEXT, "role": TEXT},
+    key=("run_id", "cell_id"),
+    allowed={"role": ("new", "seen")},
+    open_prefix="p_",
+)
+RESULTS = Shape(
+    "results",
+    required={"metric": TEXT, "view": TEXT, "method": TEXT},
+    optional={"study": TEXT, "arm": TEXT, "baseline": TEXT, "replicate": WHOLE, "case": TEXT}
+    | {"prevalence": TEXT, "category": TEXT, "value": REAL, "low": REAL, "high": REAL}
+    | {"p_value": REAL, "p_adjusted": REAL}
+    | {"n_cells": WHOLE, "n_families": WHOLE, "n_cases": WHOLE, "unit": TEXT},
+    key=(
+        *("study", "arm", "baseline", "replicate", "case"),
+        *("metric", "view", "prevalence", "category", "method"),
+    ),
+    ordered=False,
+)
+EQUAL_EPOCHS = "-equal-epochs"
+"""What the ``study`` of its second, descriptive analysis ends in, after the study's own name."""
+CONFUSION = Shape(
+    "confusion",
+    required={"view": TEXT, "category": TEXT, "predicted": TEXT, "n_cells": REAL},
+    optional={"arm": TEXT, "share": REAL},
+    key=("arm", "view", "category", "predicted"),
+    ordered=False,
+)
+"""Calls per true category: ``n_cells`` a mean over replicates in a study, ``share`` of its row."""
+CURVES = Shape(
+    "curves",
+    required={"study": TEXT, "arm": TEXT, "replicate": WHOLE, "update": WHOLE, "rounds": REAL}
+    | {"train_loss": REAL, "validation_loss": REAL, "validation_accuracy": REAL}
+    | {"validation_balanced_accuracy": REAL, "validation_macro_f": REAL},
+    optional={},
+    key=("study", "arm", "replicate", "update"),
+)
+"""The histories of a study's runs: a row each time validation was scored."""
+MISSED = Shape(
+    "missed",
+    required={"arm": TEXT, "cell_id": TEXT, "category": TEXT, "predicted": TEXT}
+    | {"n_called": WHOLE, "n_replicates": WHOLE},
+    optional={},
+    key=("arm", "cell_id"),
+)
+"""Test cells that every replicate of an arm calls wrong: ``predicted`` the most frequent call,
+``n_called`` how many replicates give it."""
+PICTURES = Shape(
+    "pictures",
+    required={"kind": TEXT, "arm": TEXT, "cell_id": TEXT, "category": TEXT, "png": BYTES},
+    optional={"copy": WHOLE, "draw": TEXT, "predicted": TEXT},
+    key=("kind", "arm", "cell_id", "copy"),
+    ordered=False,
+    allowed={"kind": ("seen", "missed")},
+)
+"""Small pictures for the page: ``seen`` a training cell as an arm saw it (its *copy*-th time or
+copy), ``missed`` a test cell that every replicate of an arm calls wrong."""
+POINTS = Shape(
+    "points",
+    required={"figure": TEXT, "view": TEXT, "place": WHOLE, "x": REAL, "y": REAL},
+    optional={"arm": TEXT, "category": TEXT, "threshold": REAL}
+    | {"low": REAL, "high": REAL, "n_cells": WHOLE},
+    key=("arm", "figure", "view", "category", "place"),
+    ordered=False,
+    allowed={"figure": ("roc", "precision_recall", "reliability", "threshold", "coverage_risk")},
+)
+"""What the curves of an evaluation are drawn from, in the order of ``place`` along each."""
+DIFFERENTIAL = Shape(
+    "differential",
+    required={"case": TEXT, "view": TEXT, "category": TEXT, "n_cells": WHOLE, "n_called": WHOLE}
+    | {"share": REAL, "low": REAL, "high": REAL}
+    | {"n_reference_cells": WHOLE, "n_reference": WHOLE, "reference_share": REAL},
+    optional={"arm": TEXT},
+    key=("arm", "case", "view", "category"),
+)
+"""Each case's differential count by the model, with exact counting limits, and by the reference.
+
+``case`` is a pseudonym; the limits cover counting alone, not misclassification."""
+GUARDS = Shape(
+    "guards",
+    required={"check": TEXT, "severity": TEXT, "detail": TEXT},
+    optional={"arm": TEXT, "category": TEXT, "value": REAL, "expected": REAL, "p_value": REAL},
+    key=("arm", "check", "category"),
+    allowed={"severity": ("info", "warning", "error")},
+)
+"""What was checked before scores were believed, and what it showed; ``info`` is nothing odd."""
+ERRORS = Shape(
+    "errors",
+    required={"cell_id": TEXT, "category": TEXT, "predicted": TEXT},
+    optional={"p_predicted": REAL, "p_category": REAL},
+    key=("cell_id",),
+)
+"""Test cells called wrong, with the probabilities of the call and of the truth."""
+READERS = Shape(
+    "readers",
+    required={"cell_id": TEXT, "reader": TEXT, "category": TEXT},
+    optional={},
+    key=("cell_id", "reader"),
+)
+"""What each reader called each cell: a row a reading, so that a cell may lack some readers."""
+COUNTS = Shape(
+    "counts",
+    required={"category": TEXT, "n_cells": REAL},
+    optional={},
+    key=("category",),
+    ordered=False,
+)
+"""Cells of each category, as counts or as shares: a mix, or the supports that a paper states."""
+REFERENCE = Shape(
+    "reference count",
+    required={"case": TEXT, "category": TEXT, "n_cells": WHOLE},
+    optional={},
+    key=("case", "category"),
+)
+"""Each case's cells of each category by another method, as a count of 200 cells by eye; a
+category that a case does not name was not seen in it."""
+CASES = Shape("cases", required={"case": TEXT, "pseudonym": TEXT}, optional={}, key=("case",))
+"""Which pseudonym stands for which case: the one table that tells, and it stays in the house."""
+COMPOSITION = Shape(
+    "composition",
+    required={"split": TEXT, "category": TEXT, "n_cells": WHOLE, "n_families": WHOLE},
+    optional={"n_cases": WHOLE},
+    key=("split", "category"),
+)
