@@ -10,7 +10,7 @@ from tests.records.tabling import filled, manifest_of
 from leukoscope.foundation.errors import SchemaError, UsageError
 from leukoscope.records import shapes, tables
 
-SHAPES = [value for value in vars(tables).values() if isinstance(value, shapes.Shape)]
+SHAPES = [value for value in vars(shapes).values() if isinstance(value, shapes.Shape)]
 SHAPE_AND_TABLE = st.sampled_from(SHAPES).flatmap(lambda s: st.tuples(st.just(s), filled(s)))
 SPLITS = [{"repeat": 0, "fold": 0, "cell_id": name, "split": "train"} for name in "abc"]
 

@@ -1,0 +1,1 @@
+"""Arrays in, masks and measures out: nucleus, cytoplasm, isolated cell, features."""
