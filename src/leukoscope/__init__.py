@@ -20,6 +20,8 @@ _PLACES = {
     "demo": "leukoscope.verbs.demo",
     "evaluate": "leukoscope.verbs.evaluate",
     "ingest": "leukoscope.verbs.ingest",
+    "isolate": "leukoscope.verbs.isolate",
+    "measure": "leukoscope.verbs.measure",
     "predict": "leukoscope.verbs.predict",
     "read_dataset": "leukoscope.records.dataset",
     "report": "leukoscope.verbs.report",

@@ -195,7 +195,7 @@ def test_an_augmented_dataset_is_not_augmented_again(known, tmp_path):
     """Copies of copies would be resampled twice: the way to do it in one chain is told."""
     made = augmented(known, tmp_path / "out")
     divided = read_split(made, "splits", 0, 0)
-    with pytest.raises(DataError, match=r"derived cells already.*all steps in one recipe"):
+    with pytest.raises(DataError, match=r"copies of cells already.*all steps in one recipe"):
         augment_offline(made, divided, RECIPE, out=tmp_path / "twice", factor=2, seed=0)
     assert not (tmp_path / "twice").exists()
 

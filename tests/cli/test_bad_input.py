@@ -67,6 +67,11 @@ def faults(cells, finished, tmp_path_factory, one_thread):
     restricted(folder / "w.safetensors")
     shutil.copytree(finished, folder / "unfinished")
     (folder / "unfinished" / "done.json").unlink()
+    leukoscope.augment(cells, "flips", out=folder / "copies", factor=1.1)
+    leukoscope.ingest(
+        "folder", str(pictures(folder / "seen", {"b": 2, "c": 2})), out=folder / "lost"
+    )
+    (folder / "seen" / "c" / "1.png").unlink()
     return Place(folder, cells, finished)
 
 
@@ -160,6 +165,15 @@ CASES = {
     "augment without end": ("augment CELLS flips --out d --factor 1000", 2, "at most 100"),
     "no end of a scale": ("ingest folder one-category --out d --um-per-px inf", 2, "um-per-px"),
     "scores under a table's name": ("evaluate FINISHED --out new.csv", 2, "give a folder name"),
+    "missing dataset, isolate": ("isolate nowhere --out d", 3, "not a dataset folder"),
+    "missing dataset, measure": ("measure nowhere --out m.csv", 3, "not a dataset folder"),
+    "isolated set exists": ("isolate CELLS --out one-category", 2, "left untouched"),
+    "unknown fill": ("isolate CELLS --out d --fill whit", 2, "Did you mean white"),
+    "copies without background": ("isolate copies --out d", 3, "copies of cells"),
+    "missing picture, isolate": ("isolate lost --out d", 3, "c/1.png of"),
+    "missing picture, measure": ("measure lost --out m.csv", 3, "c/1.png of"),
+    "measures exist": ("measure CELLS --out taken.csv", 2, "left untouched"),
+    "measures in no table": ("measure CELLS --out m.txt", 2, ".parquet or .csv"),
     "demo among other things": ("demo --out one-category", 2, "left untouched"),
     "demo over a file": ("demo --out taken.csv", 2, "left untouched"),
 }
@@ -230,6 +244,8 @@ def test_paths_may_be_text_in_python(tmp_path, cells, finished, monkeypatch):
     assert leukoscope.ingest("folder", Path("collection"), out="d") == Path("d")
     assert leukoscope.split("d") == Path("d/splits.parquet")
     assert leukoscope.augment("d", "flips", out="more", factor=1.5) == Path("more")
+    assert leukoscope.isolate(str(cells), out="alone") == Path("alone")
+    assert leukoscope.measure("alone", out="m.csv") == Path("m.csv")
     made = leukoscope.predict(str(finished), str(cells), out="p.csv")
     assert made == Path("p.csv")
     assert leukoscope.evaluate(str(finished), out="scores").results.height > 0

@@ -15,6 +15,8 @@ STEPS = {
     "ingest": ("ingest", "phantom", "tiny.yaml", "--out", "cells"),
     "split": ("split", "cells"),
     "augment": ("augment", "cells", "rotation", "--out", "more", "--factor", "1.5"),
+    "isolate": ("isolate", "cells", "--out", "alone", "--fill", "white"),
+    "measure": ("measure", "cells", "--out", "m.csv"),
     "train": ("train", "cells", "--recipe", "short.yaml", "--out", "run", "--device", "cpu"),
     "predict": ("predict", "run", "cells", "--out", "p.csv"),
     "evaluate": ("evaluate", "run"),
@@ -34,7 +36,7 @@ def walk(tmp_path_factory):
 
 
 def test_every_step_ends_well(walk):
-    """Code 0; stderr holds at most lines of progress, and what ingest has found.
+    """Code 0; stderr holds at most lines of progress, and what was found in the pictures.
 
     But evaluate: so short a training calls every cell by one name, which is a finding, code 1.
     """
@@ -46,6 +48,10 @@ def test_every_step_ends_well(walk):
             notes = r"ERROR: 100\.00% of the calls are eosinophil.*\n"
         elif name == "ingest":
             notes = r"120 cells of 4 categories, 15 cases\.\n"
+        elif name == "isolate":
+            notes = r"\d+ of 120 cells were isolated\.\n(Left out.*\n)?(Kept and flagged.*\n)?"
+        elif name == "measure":
+            notes = r"120 of 120 cells were measured, 120 on given masks\.\n"
         assert re.fullmatch(progress + notes, ended.err), name
 
 
@@ -53,6 +59,7 @@ def test_a_step_that_writes_prints_the_path_and_nothing_else(walk):
     """So that a script can take it up; the path is there."""
     folder, ended = walk
     results = {"ingest": "cells", "split": "cells/splits.parquet", "augment": "more"}
+    results |= {"isolate": "alone", "measure": "m.csv"}
     results |= {"train": "run", "predict": "p.csv", "study": "study/report.html"}
     for step, path in results.items():
         assert ended[step].out == f"{path}\n"

@@ -135,12 +135,20 @@ def test_a_coarser_label_contradicts_nothing(place):
     assert seen["category"].to_list() == ["band", "segmented", "monocyte"]
 
 
-def test_derived_cells_are_refused(place):
+def test_copies_are_refused(place):
     """A copy is no new cell."""
     copy = {"cell_id": "a+1", "category": "band", "case": "p", "family": "1", "origin": "a"}
-    known = dataset_of(place(), [*ROWS, copy], None)
-    with pytest.raises(DataError, match=r"1 of 2 .* derived cells, for example a\+1, made from a"):
+    known = dataset_of(place(), [*ROWS, copy | {"copy": 1}], None)
+    with pytest.raises(DataError, match=r"1 of 2 .* copies of cells, for example a\+1, made from"):
         with_truth(calls_of(["a", "a+1"]), known, None)
+
+
+def test_renderings_are_scored(place):
+    """Cells without their background have an origin and are no copies: they may be tested on."""
+    rows = [row | {"origin": f"{row['cell_id']}-before"} for row in ROWS]
+    known = dataset_of(place(), rows, SIDES)
+    assert with_truth(calls_of(["a", "b", "e"]), known, "splits").height == 3
+    assert missing_cells(calls_of(["a"]), known, None) == len(ROWS) - 1
 
 
 @pytest.mark.parametrize(("cell", "side"), [("c", "train"), ("d", "validation")])
@@ -236,9 +244,9 @@ def test_test_cells_without_a_prediction_are_counted(place):
 
 
 def test_missing_cells_are_counted(place):
-    """Of the test where a split is named, else of all that are not derived."""
+    """Of the test where a split is named, else of all that are no copies."""
     copy = {"cell_id": "c+1", "category": "monocyte", "case": "q", "family": "3", "origin": "c"}
-    known = dataset_of(place(), [*ROWS, copy], SIDES | {"c+1": "train"})
+    known = dataset_of(place(), [*ROWS, copy | {"copy": 1}], SIDES | {"c+1": "train"})
     assert missing_cells(calls_of(["a"]), known, "splits") == 1
     assert missing_cells(calls_of(["b", "a"]), known, "splits") == 0
     assert missing_cells(calls_of(["a"]), known, None) == 4

@@ -261,8 +261,17 @@ def test_a_plan_that_cannot_be_is_refused(fault):
         room.check_plan(few(3), **(plan | changes))
 
 
-def test_derived_cells_are_not_split():
-    """Split first, augment after: a manifest that holds derived cells is refused."""
-    rows = [{"category": "band"}, {"category": "band", "origin": "c000", "family": "f0"}]
-    with pytest.raises(DataError, match="holds derived cells"):
+def test_copies_are_not_split():
+    """Split first, augment after: a manifest that holds copies is refused."""
+    rows = [{"category": "band"}, {"category": "band", "origin": "c000", "family": "f0", "copy": 1}]
+    with pytest.raises(DataError, match="holds copies of cells"):
         room.check_plan(manifest_of(rows), folds=None, repeats=1, shares=SHARES)
+
+
+def test_renderings_are_split_as_any_cells():
+    """A cell without its background has an origin elsewhere, and is no copy."""
+    known = few(3)
+    rendered = known.with_columns(origin=pl.col("cell_id"), cell_id=pl.col("cell_id") + "+isolated")
+    room.check_plan(rendered, folds=None, repeats=1, shares=SHARES)
+    sides = [room.hold_out(each, shares=SHARES, repeats=1, seed=2) for each in (known, rendered)]
+    assert sides[0]["split"].to_list() == sides[1]["split"].to_list()

@@ -11,6 +11,7 @@ from tests.records.tabling import manifest_of
 from leukoscope.foundation.errors import DataError, SchemaError, UsageError
 from leukoscope.records import dataset as room
 from leukoscope.records import shapes, tables
+from leukoscope.records.lineage import is_copy
 
 CARD = room.DatasetCard(
     name="drawn", source="folder", categories=("band", "monocyte"), image_root="images"
@@ -75,6 +76,7 @@ FAULTS = {
     "strange category": (derived(origin=None, category="blast"), "'blast', which is not among"),
     "left its family": (derived(family="2"), "d left the family or category of its origin c000"),
     "left its category": (derived(category="monocyte"), "d left the family or category"),
+    "rendering left its family": (derived(family="2", copy=None), "d left the family or category"),
 }
 
 
@@ -132,7 +134,7 @@ def test_the_digest_tells_an_unknown_case_from_an_empty_one():
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_pictures_are_opened_where_they_lie(tmp_path, kind):
-    """Originals come from the folder or zip of the source, derived ones from the dataset."""
+    """Copies come from the dataset's folder, all others from the folder or zip of the source."""
     known = written(tmp_path / "d")
     (tmp_path / "d" / "images").mkdir()
     (tmp_path / "d" / "images" / "0.png").write_bytes(b"own")
@@ -185,12 +187,12 @@ def test_cells_a_split_does_not_name_are_left_out(tmp_path):
 SPLIT_FAULTS = {
     "case torn": (ROWS, ["train", "train", "test", "test"], "c001 in train and c002 in test"),
     "family torn": (ROWS, ["train", "test", "test", "train"], "c001 in test and c003 in train"),
-    "derived in the test": (
+    "copy in the test": (
         [{"family": "1"}, derived(origin="c000")],
         ["test", "test"],
-        "1 derived cells stand outside training, for example d in test. Split first",
+        "1 copies of cells stand outside training, for example d in test. Split first",
     ),
-    "derived from the test": (
+    "copy from the test": (
         [{"family": "1"}, derived(origin="c000")],
         ["test", "train"],
         "c000 in test and d in train",
@@ -200,11 +202,21 @@ SPLIT_FAULTS = {
 
 @pytest.mark.parametrize("fault", SPLIT_FAULTS)
 def test_a_split_that_leaks_is_refused(tmp_path, fault):
-    """A torn case, a torn family, a derived cell outside training: named, not read."""
+    """A torn case, a torn family, a copy outside training: named, not read."""
     rows, sides, told = SPLIT_FAULTS[fault]
     known = written(tmp_path, rows, sides)
     with pytest.raises(DataError, match=told):
         room.read_split(known, "splits", 0, 0)
+
+
+def test_renderings_stand_where_their_origins_stand(tmp_path):
+    """A row with an origin and no copy is a cell of its own set, on any side of a split."""
+    rows = [row | {"origin": f"elsewhere-{i}"} for i, row in enumerate(ROWS)]
+    known = written(tmp_path, rows)
+    assert known.manifest.filter(is_copy()).is_empty()
+    assert room.read_split(known, "splits", 0, 0)["split"].to_list() == SIDES
+    copied = room.write_dataset(tmp_path / "more", CARD, manifest_of([*rows, derived()]))
+    assert copied.manifest.filter(is_copy())["cell_id"].to_list() == ["d"]
 
 
 def test_a_split_that_is_not_there_is_told(tmp_path):

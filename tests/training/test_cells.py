@@ -142,7 +142,7 @@ def manifest(sizes, *, families=None):
     rows = [(f"{name}-{i:03d}", name) for name, n in sizes.items() for i in range(n)]
     table = pl.DataFrame(rows, schema=["cell_id", "category"], orient="row")
     family = families(table) if families else pl.col("cell_id")
-    return table.with_columns(family=family, origin=pl.lit(None, dtype=pl.String)).sample(
+    return table.with_columns(family=family, copy=pl.lit(None, dtype=pl.Int32)).sample(
         fraction=1.0, shuffle=True, seed=3
     )
 
@@ -197,8 +197,10 @@ def test_a_draw_follows_from_its_seed_and_not_from_the_order_of_rows():
 def test_derived_cells_follow_their_origin():
     """They do not count, and come along exactly where their origin is drawn."""
     pool = manifest(POOL)
-    derived = pool.with_columns(origin=pl.col("cell_id"), cell_id=pl.col("cell_id") + "+1")
-    both = pl.concat([pool, derived])
+    derived = pool.with_columns(
+        origin=pl.col("cell_id"), copy=pl.lit(1, pl.Int32), cell_id=pl.col("cell_id") + "+1"
+    )
+    both = pl.concat([pool, derived], how="diagonal")
     drawn = training_draw(both, 30, 1)
     originals = set(training_draw(pool, 30, 1)["cell_id"])
     assert drawn.height == 60

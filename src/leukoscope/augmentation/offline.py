@@ -17,6 +17,7 @@ from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import content_of, decode_known, encode_png
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, open_pictures, write_dataset
+from leukoscope.records.lineage import is_copy
 
 _CHUNK = 256
 _MAX_FACTOR = 100
@@ -58,7 +59,7 @@ def augment_offline(
     UsageError
         If the factor is not from 1 to 100 or the recipe does nothing.
     DataError
-        If the dataset holds derived cells already.
+        If the dataset holds copies already.
     """
     out = Path(out)
     _check(divided, recipe, factor)
@@ -94,10 +95,10 @@ def _check(divided: pl.DataFrame, recipe: AugmentationRecipe, factor: float) -> 
         )
     if not recipe.steps:
         raise UsageError(f"The recipe {recipe.name!r} has no steps: there is nothing to write.")
-    if divided["origin"].null_count() < divided.height:
+    if not divided.filter(is_copy()).is_empty():
         raise DataError(
-            "This dataset holds derived cells already. Augment the dataset it was made from, with "
-            "all steps in one recipe: the picture is then resampled once. Nothing was written."
+            "This dataset holds copies of cells already. Augment the dataset it was made from, "
+            "with all steps in one recipe: the picture is then resampled once. Nothing was written."
         )
 
 

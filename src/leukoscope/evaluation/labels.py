@@ -13,6 +13,7 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.records import categories, shapes, tables
 from leukoscope.records.dataset import Dataset, read_split, splits_path
 from leukoscope.records.groups import groups_of, unit_of
+from leukoscope.records.lineage import is_copy
 from leukoscope.stats.intervals import Interval
 from leukoscope.stats.readers import cohen_kappa_interval, fleiss_kappa_interval, majority
 
@@ -53,7 +54,7 @@ def with_truth(
     Raises
     ------
     DataError
-        If a prediction is of a cell the dataset has not, of a derived cell, or of a cell
+        If a prediction is of a cell the dataset has not, of a copy, or of a cell
         that is in training or validation or stands in one group with such a cell (a case,
         a family or equal pixels, directly or through others); if a stated category
         contradicts the dataset's; if the split is not there.
@@ -62,13 +63,13 @@ def with_truth(
     """
     table = tables.check(predictions, shapes.PREDICTIONS)
     known = table.join(
-        dataset.manifest.select("cell_id", "origin", truth="category", true_case="case"),
+        dataset.manifest.select("cell_id", "origin", "copy", truth="category", true_case="case"),
         on="cell_id",
         how="left",
         maintain_order="left",
     )
     _refuse_other_images(known, dataset)
-    _refuse_derived(known)
+    _refuse_copies(known)
     _refuse_contradictions(known)
     _refuse_other_people(known)
     if split is not None:
@@ -119,9 +120,9 @@ def missing_cells(
 ) -> int:
     """Count the cells of a split's test, or with None of the dataset, that no prediction is of.
 
-    Derived cells do not count. Raises DataError or UsageError if there is no such split.
+    Copies do not count. Raises DataError or UsageError if there is no such split.
     """
-    cells = dataset.manifest.filter(pl.col("origin").is_null())
+    cells = dataset.manifest.filter(~is_copy())
     if split is not None:
         cells = read_split(dataset, split, repeat, fold).filter(pl.col("split") == "test")
     return cells.join(predictions.select("cell_id"), on="cell_id", how="anti").height
@@ -318,12 +319,12 @@ def _refuse_unread(table: pl.DataFrame, read: pl.DataFrame) -> None:
         )
 
 
-def _refuse_derived(known: pl.DataFrame) -> None:
-    derived = known.filter(pl.col("origin").is_not_null())
-    if derived.height:
+def _refuse_copies(known: pl.DataFrame) -> None:
+    copies = known.filter(is_copy())
+    if copies.height:
         raise DataError(
-            f"{derived.height} of {known.height} predictions are of derived cells, for example "
-            f"{derived['cell_id'][0]}, made from {derived['origin'][0]}. Nothing was scored: a "
+            f"{copies.height} of {known.height} predictions are of copies of cells, for example "
+            f"{copies['cell_id'][0]}, made from {copies['origin'][0]}. Nothing was scored: a "
             "copy is no new cell. Leave those rows out."
         )
 

@@ -107,8 +107,13 @@ class PhantomCell:
     """Pixels of the whole leukocyte, its nucleus included, shape (h, w)."""
     box_px: tuple[int, int, int, int]
     """Bounds of *cell_mask*: left, top, right, bottom, the last two just outside."""
+    nucleus_um: NDArray[np.float64]
+    """Discs whose union is the nucleus, shape (n, 3): x, y from the middle of the picture, y up,
+    and radius, in micrometres."""
     lobes: int
-    """Number of nuclear lobes: parts joined by bridges of at most a third of a lobe's width."""
+    """Number of nuclear lobes: parts of *nucleus_um* joined by necks of at most a third of a lobe's
+    width, or apart. A neck is a bridge or where lobes overlap, as those of a bent nucleus may.
+    Found from the discs themselves, so that it is the same at every size of the picture."""
     category: str
     """One of the six."""
     case: str
@@ -198,6 +203,7 @@ def draw_cell(recipe: PhantomRecipe, case: int, index: int) -> PhantomCell:
         nucleus_mask=(_reduced(drawing.nucleus, recipe.size_px) > 0.5) & cell_mask,
         cell_mask=cell_mask,
         box_px=_bounds(cell_mask),
+        nucleus_um=drawing.nucleus_um,
         lobes=drawing.lobes,
         category=category,
         case=f"case-{case + 1:03d}",

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukoscope.intake import phantom_shapes as shapes
+from leukoscope.intake.phantom_lobes import lobe_count
 from leukoscope.intake.phantom_shapes import Canvas, Plane, Points
 from leukoscope.intake.phantom_styles import RING_LOBE_UM, Style
 
 SEGMENTED_AT = 2 / 3
-"""Constriction from which lobes count as separate: a bridge of a third of a lobe's width."""
+"""Constriction from which bridges are narrow enough to part lobes, unless lobes overlap."""
 
 _OPEN_BEND_DEG = (110.0, 200.0)
 """Bend of a nucleus that shows plainly where it opens to."""
@@ -54,6 +55,8 @@ class Drawing:
     """1 inside the leukocyte, 0 outside."""
     nucleus: Plane
     """1 inside the nucleus, 0 outside."""
+    nucleus_um: Points
+    """Discs whose union is the nucleus: x, y and radius, shape (n, 3)."""
     lobes: int
     """Number of separate nuclear lobes."""
 
@@ -62,7 +65,6 @@ class Drawing:
 class _NucleusPlan:
     spine_um: Points
     half_widths_um: Points
-    lobes: int
 
 
 def draw(
@@ -102,7 +104,8 @@ def draw(
     # A little of an erythrocyte shows through the leukocyte that lies on it.
     scene[place] *= 1 - np.array([1, 1, 1, 0.94], np.float32) * cell[..., None]
     scene[(*place, slice(3))] += planes
-    return Drawing(scene, whole, whole_core, nucleus.lobes)
+    discs = np.column_stack([nucleus.spine_um + shift, nucleus.half_widths_um])
+    return Drawing(scene, whole, whole_core, discs, lobe_count(discs))
 
 
 def _leukocyte(
@@ -148,8 +151,7 @@ def _plan_nucleus(
         )
         free = max(free, 0.7) if pose.clear else free
     line, widths = _fitted(line, widths, border, free, pose.turn_deg + 180)
-    separate = constriction >= SEGMENTED_AT and count > 1
-    return _NucleusPlan(line, widths, count if separate else 1)
+    return _NucleusPlan(line, widths)
 
 
 def _is_lobed(style: Style) -> bool:

@@ -15,6 +15,7 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
 from leukoscope.records import shapes, tables
 from leukoscope.records.groups import check_apart, groups_of, unit_of
+from leukoscope.records.lineage import is_copy
 
 Counts = npt.NDArray[np.int64]
 _TRIES = 50
@@ -28,7 +29,7 @@ def hold_out(
     Parameters
     ----------
     manifest : polars.DataFrame
-        A dataset's manifest, without derived cells.
+        A dataset's manifest, without copies.
     shares : mapping of str to float
         Side → share of the cells; the shares sum to 1.
     repeats : int
@@ -62,7 +63,7 @@ def k_fold(manifest: pl.DataFrame, *, folds: int, repeats: int, seed: int) -> pl
     Parameters
     ----------
     manifest : polars.DataFrame
-        A dataset's manifest, without derived cells.
+        A dataset's manifest, without copies.
     folds : int
         At least 3.
     repeats : int
@@ -109,10 +110,10 @@ def check_plan(
             f"Shares are {seen}; each must lie between 0 and 1 and all sum to 1. "
             "Nothing was written."
         )
-    if manifest["origin"].null_count() < manifest.height:
+    if not manifest.filter(is_copy()).is_empty():
         raise DataError(
-            "This dataset holds derived cells: it was split before they were made, and that split "
-            "stands. Split the dataset it was made from."
+            "This dataset holds copies of cells: it was split before they were made, and that "
+            "split stands. Split the dataset it was made from."
         )
 
 

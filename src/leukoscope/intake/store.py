@@ -22,6 +22,7 @@ from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError
 from leukoscope.intake.decode import Pixels, decode_known, resize
 from leukoscope.records.dataset import Dataset, open_pictures
+from leukoscope.records.lineage import is_copy
 
 _CHUNK = 512
 
@@ -98,12 +99,12 @@ def _append(dataset: Dataset, folder: Path, missing: pl.DataFrame, size_px: int)
     index = list(_read_index(folder))
     read = open_pictures(dataset)
 
-    def pixels_of(cell: tuple[str, str, str | None]) -> Pixels:
-        path, content, origin = cell
-        data = read(path, origin is not None)
+    def pixels_of(cell: tuple[str, str, bool]) -> Pixels:
+        path, content, in_own_folder = cell
+        data = read(path, in_own_folder)
         return resize(decode_known(data, name=path, content=content), size_px)
 
-    todo = missing.select("path", "content", "origin").rows()
+    todo = missing.select("path", "content", is_copy()).rows()
     offset = len(index) * size_px**2 * 3
     with _open_at(folder / "pixels.u8", offset) as file, ThreadPoolExecutor() as pool:
         for start in range(0, len(todo), _CHUNK):

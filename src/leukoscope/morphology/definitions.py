@@ -12,7 +12,7 @@ class Measure(NamedTuple):
     name: str
     """Column of the table; ends in its unit where it has one."""
     unit: str
-    """px, px², 1 (a ratio or share) or a scale's name."""
+    """px, px², 1 (a ratio, share or count) or a scale's name."""
     meaning: str
     """What it is."""
     source: str
@@ -21,9 +21,11 @@ class Measure(NamedTuple):
 
 _LAB = "CIE 1976 L*a*b*, D65, from sRGB (IEC 61966-2-1)"
 _OWN = "defined here"
-_SPECTRUM = "Maragos 1989, IEEE Trans. PAMI 11:701; Ravkin & Temov 1988"
+_SPECTRUM = "pattern spectrum of Maragos 1989, IEEE Trans. PAMI 11:701, per pixel"
 N_RADII = 5
 """Number of radii of a granularity spectrum."""
+DIAMETER_PX = 64.0
+"""Diameter to which a cell is brought before its texture is measured."""
 
 
 def _of_parts(name: str, unit: str, meaning: str, source: str) -> list[Measure]:
@@ -37,9 +39,10 @@ def _spectrum(part: str) -> list[Measure]:
     return [
         Measure(
             f"{part}_granularity_{radius}",
-            "1",
-            f"share of the {part}'s darkness that an opening by a disc of radius {radius} takes "
-            f"away beyond radius {radius - 1}; the cell is brought to a diameter of 64 px first",
+            "OD",
+            f"mean optical density (-log10 of luminance) of the {part} that openings by discs "
+            f"of radius {radius} px and more take away beyond radius {radius - 1}, the cell "
+            f"brought to a diameter of {DIAMETER_PX:.0f} px; a stronger lamp changes nothing",
             _SPECTRUM,
         )
         for radius in range(1, N_RADII + 1)
@@ -48,8 +51,8 @@ def _spectrum(part: str) -> list[Measure]:
 
 def _colours(part: str) -> list[Measure]:
     return [
-        Measure(f"{part}_{axis}_{kind}", "L*a*b*", f"{kind} of {letter} in the {part}", _LAB)
-        for kind in ("mean", "spread")
+        Measure(f"{part}_{axis}_{kind}", "L*a*b*", f"{meaning} of {letter} in the {part}", _LAB)
+        for kind, meaning in (("mean", "mean"), ("spread", "standard deviation"))
         for axis, letter in (("lightness", "L*"), ("red_green", "a*"), ("yellow_blue", "b*"))
     ]
 
@@ -76,7 +79,7 @@ MEASURES: tuple[Measure, ...] = (
         "lobe_count",
         "1",
         "parts of the nucleus that touch only by bridges of at most a third of a lobe's width",
-        "after the segmented/band rule of the College of American Pathologists",
+        "defined here; laboratories differ between a third of a lobe's width and a thread",
     ),
     Measure("bridge_width_px", "px", "width of the narrowest bridge between two lobes", _OWN),
     Measure(
@@ -100,7 +103,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "focus",
         "1",
-        "mean squared Laplacian over the variance of lightness, both within the cell",
+        f"mean squared Laplacian over the variance of L*, both within the cell, brought to a "
+        f"diameter of {DIAMETER_PX:.0f} px; a stronger lamp changes nothing",
         "after Subbarao et al. 1993 and Pertuz et al. 2013",
     ),
 )
@@ -109,3 +113,7 @@ NAMES = tuple(measure.name for measure in MEASURES)
 LENGTHS = tuple(name for name in NAMES if name.endswith("_px"))
 AREAS = tuple(name for name in NAMES if name.endswith("_px2"))
 """Measures that have a twin in micrometres where the scale is known: ``_um`` and ``_um2``."""
+TWINS = {name: name.replace("_px", "_um") for name in NAMES if name in LENGTHS + AREAS}
+"""Name of the twin in micrometres of each length and area."""
+COLUMNS = (*NAMES, *TWINS.values())
+"""All names in a table of measures, in their order."""

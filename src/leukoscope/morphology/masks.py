@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -50,6 +51,24 @@ def dice(one: Mask, other: Mask) -> float:
     """
     total = int(one.sum()) + int(other.sum())
     return 2 * int((one & other).sum()) / total if total else 1.0
+
+
+def depth(mask: Mask) -> npt.NDArray[np.float32]:
+    """Measure how far each pixel of a mask is from the nearest pixel outside it; 0 outside.
+
+    Parameters
+    ----------
+    mask : ndarray, bool, shape (h, w)
+        What lies beyond the picture does not count as outside.
+
+    Returns
+    -------
+    ndarray, float32, shape (h, w)
+        In pixels, centre to centre.
+    """
+    rough = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Its last bits depend on where the array lies in memory; squares of distances are whole.
+    return np.sqrt(np.rint(np.square(rough, dtype=np.float64))).astype(np.float32)
 
 
 def without_background(image: Pixels, cell: Mask, fill_rgb: tuple[int, int, int]) -> Pixels:

@@ -11,6 +11,7 @@ from pydantic import Field
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.records import groups, shapes, tables
+from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import Recipe
 
 
@@ -91,9 +92,8 @@ def open_pictures(dataset: Dataset) -> Callable[[str, bool], bytes]:
     Returns
     -------
     callable
-        ``read(path, is_derived)`` gives one picture file's bytes. Originals lie
-        under the image root (a folder or a zip), derived cells in the dataset's
-        own folder.
+        ``read(path, in_own_folder)`` gives one picture file's bytes. Copies lie in the
+        dataset's own folder, all other cells under the image root (a folder or a zip).
 
     Raises
     ------
@@ -107,11 +107,11 @@ def open_pictures(dataset: Dataset) -> Callable[[str, bool], bytes]:
             "The dataset was left untouched. Move them back, or ingest them again."
         )
     read_original = files.open_collection(root)
-    read_derived = files.open_collection(dataset.folder)
+    read_own = files.open_collection(dataset.folder)
 
-    def read(path: str, is_derived: bool) -> bytes:
+    def read(path: str, in_own_folder: bool) -> bytes:
         try:
-            return (read_derived if is_derived else read_original)(path)
+            return (read_own if in_own_folder else read_original)(path)
         except DataError as error:
             raise DataError(
                 f"Picture {error} The dataset {dataset.folder} was left untouched. "
@@ -169,7 +169,7 @@ def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFr
     ------
     DataError
         If there is no such division, it names cells the manifest lacks, it parts a
-        case or a family, or a derived cell is not in training.
+        case or a family, or a copy is not in training.
     """
     path = splits_path(dataset.folder, name)
     if not path.is_file():
@@ -201,12 +201,12 @@ def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFr
 
 
 def check_divided(divided: pl.DataFrame) -> None:
-    """Refuse a manifest with a ``split`` column that parts a group or derives outside training."""
+    """Refuse a manifest with a ``split`` column that parts a group or tests on copies."""
     groups.check_apart(groups.groups_of(divided), divided["split"], divided["cell_id"].to_list())
-    astray = divided.filter(pl.col("origin").is_not_null() & (pl.col("split") != "train"))
+    astray = divided.filter(is_copy() & (pl.col("split") != "train"))
     if astray.height:
         raise DataError(
-            f"{astray.height} derived cells stand outside training, for example "
+            f"{astray.height} copies of cells stand outside training, for example "
             f"{astray['cell_id'][0]} in {astray['split'][0]}. Split first, augment after."
         )
 
@@ -219,7 +219,8 @@ def _check_manifest(card: DatasetCard, manifest: pl.DataFrame) -> None:
             f"among the dataset's categories {', '.join(card.categories)}."
         )
     parents = manifest.select(origin="cell_id", parent_family="family", parent_category="category")
-    derived = manifest.filter(pl.col("origin").is_not_null()).join(parents, on="origin", how="left")
+    # Copies and renderings alike; an origin may also stand in another dataset, or be a generator.
+    derived = manifest.join(parents, on="origin", how="inner", maintain_order="left")
     astray = derived.filter(
         (pl.col("family") != pl.col("parent_family"))
         | (pl.col("category") != pl.col("parent_category"))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from leukoscope.morphology.definitions import COLUMNS
+
 SPLIT_NAMES = ("train", "validation", "calibration", "test")
 TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
 BOX = pl.Array(pl.Int32, 4)
@@ -59,6 +61,16 @@ FINDINGS = Shape(
     key=("check", "cell_id", "other_cell_id"),
     allowed={"severity": ("info", "warning", "error")},
 )
+MEASURES = Shape(
+    "measures",
+    required={"cell_id": TEXT, "category": TEXT, "mask": TEXT},
+    optional={"case": TEXT, "family": TEXT, "flags": TEXT, "confidence": REAL}
+    | dict.fromkeys(COLUMNS, REAL),
+    key=("cell_id",),
+    allowed={"mask": ("given", "found", "none")},
+)
+"""Measures of each cell, on a mask that was ``given`` with the dataset or ``found`` in the picture;
+with ``none`` they are null, and ``flags`` says why."""
 PREDICTIONS = Shape(
     "predictions",
     required={"cell_id": TEXT, "predicted": TEXT},

@@ -15,6 +15,7 @@ from leukoscope.intake.store import PixelStore, open_store
 from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
+from leukoscope.records.lineage import is_copy
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.training.cells import training_draw
 from leukoscope.training.recipe import TrainingRecipe
@@ -47,9 +48,7 @@ def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Itera
     first = recipe.training_of(Unit(smallest, 0))
     pool = divided.filter(pl.col("split") == "train")
     drawn = training_draw(pool, first.train_cells, first.seed)
-    cells = drawn.filter(pl.col("origin").is_null()).unique(
-        "category", keep="first", maintain_order=True
-    )
+    cells = drawn.filter(~is_copy()).unique("category", keep="first", maintain_order=True)
     cells = cells.sort("category").head(_CELLS_SEEN)
     store = open_store(dataset, cells, first.preprocessing.size_px)
     for arm in recipe.arms:

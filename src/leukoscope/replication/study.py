@@ -10,6 +10,7 @@ from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.models.weights import WeightsCard
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split
+from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import read_done
 from leukoscope.replication.pictures import write_pictures
@@ -132,7 +133,7 @@ def fitting_the_pool(recipe: StudyRecipe, divided: pl.DataFrame) -> StudyRecipe:
     DataError
         If the pool is too small to draw several trainings from.
     """
-    train = divided.filter((pl.col("split") == "train") & pl.col("origin").is_null())
+    train = divided.filter((pl.col("split") == "train") & ~is_copy())
     most = max(arm.times_originals for arm in recipe.arms.values())
     largest = int(train.height * _POOL_SHARE / most)
     if largest < 2 * train["category"].n_unique():

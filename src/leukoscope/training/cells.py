@@ -12,6 +12,7 @@ from leukoscope.augmentation.geometry import apply
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.store import PixelStore
+from leukoscope.records.lineage import is_copy
 from leukoscope.training.recipe import TrainingRecipe
 
 
@@ -67,7 +68,7 @@ def training_draw(train: pl.DataFrame, n_cells: int | None, seed: int) -> pl.Dat
     DataError
         If there are fewer cells than asked for.
     """
-    originals = train.filter(pl.col("origin").is_null())
+    originals = train.filter(~is_copy())
     if n_cells is None or n_cells == originals.height:
         return train
     if n_cells > originals.height:

@@ -22,13 +22,14 @@ from leukoscope.models.weights import WeightsCard, load_weights
 from leukoscope.records import shapes, tables
 from leukoscope.records.categories import read_as
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
+from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import ModelCard, SeenCells, is_finished, is_seen, seen_of
 from leukoscope.training.cells import gather, training_draw
 from leukoscope.training.loop import Fit, best_row, fit
 from leukoscope.training.recipe import TrainingRecipe
 
-_USED = ("cell_id", "path", "content", "category", "case", "family", "origin")
+_USED = ("cell_id", "path", "content", "category", "case", "family", "copy")
 
 
 def train_run(
@@ -148,7 +149,7 @@ def test_cells(test: Dataset, divided: pl.DataFrame, categories: Sequence[str]) 
         If it holds a cell, family or case of the training pool, no cell, or a category
         that no answer covers.
     """
-    cells = test.manifest.filter(pl.col("origin").is_null())
+    cells = test.manifest.filter(~is_copy())
     cells = cells.with_columns(split=pl.lit("test")).select(divided.columns)
     try:
         read_as(cells["category"].to_list(), categories)

@@ -6,6 +6,8 @@ SUMMARIES = {
     "demo": "Draw phantom cells and answer on them whether rotation helps.",
     "evaluate": "Score a run or a predictions table, each score with its interval.",
     "ingest": "Take labelled pictures in and write a dataset folder.",
+    "isolate": "Write a dataset of the same leukocytes without their background.",
+    "measure": "Measure the cells of a dataset: areas, shape, lobes, granules, colour and focus.",
     "predict": "Classify the cells of a dataset with a trained model.",
     "report": "Write the report of a study, evaluation or comparison again from its tables.",
     "split": "Divide a dataset into training, validation and test.",

@@ -1,0 +1,142 @@
+"""Measures of every cell of a dataset, on the masks it came with or on those found in it."""
+
+import io
+import math
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from leukoscope.foundation import files, progress
+from leukoscope.foundation.errors import DataError
+from leukoscope.intake.decode import Pixels, decode_known
+from leukoscope.morphology.isolation import isolate_cell
+from leukoscope.morphology.masks import Levels, Masks, masks_of
+from leukoscope.morphology.measures import measure_cell
+from leukoscope.records import shapes, tables
+from leukoscope.records.dataset import Dataset, open_pictures
+from leukoscope.records.lineage import is_copy
+
+_CHUNK = 256
+# What Pillow's readers let out on broken files.
+_BROKEN = (EOFError, LookupError, OSError, SyntaxError, ValueError, struct.error, zlib.error)
+_USED = ("cell_id", "category", "case", "family", "path", "content", "mask_path", "um_per_px")
+
+
+def measure_dataset(dataset: Dataset) -> pl.DataFrame:
+    """Measure every cell of a dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A cell with a ``mask_path`` is measured on that mask; the leukocyte of any other is
+        looked for in its picture.
+
+    Returns
+    -------
+    polars.DataFrame
+        A measures table, one row a cell. Where no leukocyte was found, ``mask`` is ``none``,
+        the measures are null and ``flags`` says why. Measures in micrometres are null where
+        the scale is not known.
+
+    Raises
+    ------
+    DataError
+        If a picture or mask is gone or broken, or a mask is empty or of another size than
+        its picture.
+    """
+    measure = _measurer(open_pictures(dataset), files.open_collection(dataset.folder))
+    cells = dataset.manifest.select(*_USED, in_own_folder=is_copy())
+    parts = [pl.DataFrame(schema=shapes.MEASURES.columns)]
+    # More threads than cores wait for each other: this is arithmetic, hardly any reading.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, cells.height, _CHUNK):
+            rows = list(pool.map(measure, cells.slice(start, _CHUNK).to_dicts()))
+            parts.append(pl.DataFrame(rows, schema=shapes.MEASURES.columns))
+            progress.tell("measuring", start + len(rows), cells.height)
+    table = tables.check(pl.concat(parts), shapes.MEASURES)
+    _note(table)
+    return table
+
+
+def _measurer(
+    read: Callable[[str, bool], bytes], read_own: Callable[[str], bytes]
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def measure(cell: dict[str, Any]) -> dict[str, Any]:
+        path = cell["path"]
+        data = read(path, cell["in_own_folder"])
+        image = decode_known(data, name=path, content=cell["content"])
+        row = {name: cell[name] for name in ("cell_id", "category", "case", "family")}
+        if cell["mask_path"] is not None:
+            masks: Masks | None = _given_masks(read_own, cell["mask_path"], image)
+            row["mask"] = "given"
+        else:
+            found = isolate_cell(image)
+            masks = found.masks
+            row["mask"] = "none" if masks is None else "found"
+            row |= {"confidence": found.confidence, "flags": "; ".join(found.flags) or None}
+        return row if masks is None else row | _measures(cell, image, masks)
+
+    return measure
+
+
+def _measures(cell: dict[str, Any], image: Pixels, masks: Masks) -> dict[str, float | None]:
+    """Measure one cell, with null for what a table has not, and its name in an error."""
+    try:
+        found = measure_cell(image, masks, cell["um_per_px"])
+    except DataError as error:
+        raise DataError(f"Cell {cell['cell_id']}: {error}") from None
+    return {name: None if math.isnan(value) else value for name, value in found.items()}
+
+
+def _given_masks(read_own: Callable[[str], bytes], path: str, image: Pixels) -> Masks:
+    """Read a mask picture and make sure that it is one of this picture's."""
+    try:
+        levels = _levels(read_own(path), path, image.shape[:2])
+    except DataError as error:
+        raise DataError(
+            f"Mask {error} Nothing was written. Mend it, or empty the cell's mask_path in the "
+            "manifest to have the leukocyte looked for."
+        ) from None
+    return masks_of(levels)
+
+
+def _levels(data: bytes, path: str, shape: tuple[int, int]) -> Levels:
+    """Decode a grey PNG of 8 bits and of a known shape. Raises DataError for any other file."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            # Before a pixel is read: a small file may claim to be of any size.
+            if picture.size != shape[::-1]:
+                (width, height), (tall, wide) = picture.size, shape
+                raise DataError(
+                    f"{path} has {width} × {height} pixels, its picture {wide} × {tall}."
+                )
+            if picture.mode != "L":
+                raise DataError(
+                    f"{path} is stored as {picture.mode}; a grey PNG of 8 bits is expected."
+                )
+            levels = np.array(picture, dtype=np.uint8)
+    except (*_BROKEN, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is broken or no PNG picture ({error}).") from None
+    if not masks_of(levels).nucleus.any():
+        raise DataError(
+            f"{path} holds no nucleus: its levels are {levels.min()} to {levels.max()}, where 0 is "
+            "outside, 128 cytoplasm and 255 nucleus."
+        )
+    return levels
+
+
+def _note(table: pl.DataFrame) -> None:
+    """Tell how many cells were measured on which masks."""
+    n_by_mask = dict(table["mask"].value_counts().rows())
+    given, found, none = (n_by_mask.get(name, 0) for name in ("given", "found", "none"))
+    on_given = f", {given} on given masks" if given else ""
+    progress.note(f"{given + found} of {table.height} cells were measured{on_given}.")
+    if none:
+        progress.note(f"In {none} no leukocyte was found: their measures are empty.")
