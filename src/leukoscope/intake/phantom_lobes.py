@@ -169,9 +169,7 @@ def _necks(
     between = (to_one.conj() * to_other).real < 0
     half_chord = np.abs(places[a] - places[b]) / 2
     half_width = np.where(between, half_chord, np.minimum(discs.radii[one], discs.radii[other]))
-    return sorted(
-        zip(half_width.tolist(), one.tolist(), other.tolist(), strict=True), reverse=True
-    )
+    return sorted(zip(half_width.tolist(), one.tolist(), other.tolist(), strict=True), reverse=True)
 
 
 def _parts(necks: list[tuple[float, int, int]], discs: _Discs, share: float) -> list[int]:

@@ -100,9 +100,10 @@ def _trace(image: Pixels, blank: npt.NDArray[np.float32]) -> _Traced | str:
     if cells.sum() < _SMALLEST_CELL_PX:
         return "too small"
     within, density = _nucleus(image, blank, cells)
-    parts = part_cells(cells, within.mask)
-    if len(parts) > 1:
-        cells = min(parts, key=_off_middle)
+    parts = part_cells(image, cells, within.mask)
+    middle = min(parts, key=_off_middle)
+    if middle is not cells:
+        cells = _one_piece(middle)
         within, density = _nucleus(image, blank, cells)
     if not within.mask.any() or not nucleus.is_stained(density, within.mask):
         return "no leukocyte"
