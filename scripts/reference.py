@@ -1,6 +1,6 @@
-"""Writes docs/reference.md from the verbs' signatures and docstrings.
+"""Writes docs/reference.md from the verbs, and docs/measures.md from the measures' definitions.
 
-``--check`` writes nothing and exits with 1 where the page is stale.
+``--check`` writes nothing and exits with 1 where a page is stale.
 """
 
 import importlib
@@ -15,13 +15,25 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from docstring_parser import Docstring, DocstringStyle
 from docstring_parser import parse as parse_docstring
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """\
 <!-- Made by scripts/reference.py from the docstrings of the verbs. Change those, not this page. -->
 # Reference
 
 Each verb is one command and one Python function with the same parameters and defaults.
 `leukoscope VERB --help` shows the same text in a terminal.
+"""
+MEASURES_HEAD = """\
+<!-- Made by scripts/reference.py from morphology/definitions.py. Change that, not this page. -->
+# Measures of a cell
+
+The columns of the table that [`measure`](reference.md#measure) writes. Each says what lies within
+the masks of nucleus and cell alone: what surrounds the cell changes nothing. Lengths and areas have
+a twin in micrometres (`_um`, `_um2`), empty where the scale is not known. A measure that does not
+exist (a bridge of a nucleus with one lobe) is empty.
+
+| column | unit | what it is | source |
+|---|---|---|---|
 """
 WORDS = {
     Path: "path",
@@ -172,25 +184,36 @@ def section(verb: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page() -> str:
+def reference_page() -> str:
     """Write the whole page, one level-2 heading a verb."""
     verbs = importlib.import_module("leukoscope.verbs").__all__
     return "\n".join([HEAD, *(section(verb) for verb in sorted(verbs))])
 
 
+def measures_page() -> str:
+    """Write the table of measures."""
+    definitions = importlib.import_module("leukoscope.morphology.definitions")
+    rows = (
+        f"| `{measure.name}` | {measure.unit} | {measure.meaning} | {measure.source} |\n"
+        for measure in definitions.MEASURES
+    )
+    return MEASURES_HEAD + "".join(rows)
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or with ``--check`` compare it."""
-    text = page()
+    """Write the pages, or with ``--check`` compare them."""
     if arguments not in ([], ["--check"]):
         print("usage: scripts/reference.py [--check]", file=sys.stderr)
         return 2
-    if arguments:
-        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-            return 0
-        print("docs/reference.md is stale: run scripts/reference.py.", file=sys.stderr)
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    is_stale = False
+    for name, text in (("reference.md", reference_page()), ("measures.md", measures_page())):
+        page = DOCS / name
+        if not arguments:
+            page.write_text(text, encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != text:
+            print(f"docs/{name} is stale: run scripts/reference.py.", file=sys.stderr)
+            is_stale = True
+    return int(is_stale)
 
 
 if __name__ == "__main__":

@@ -127,23 +127,33 @@ def test_the_cell_is_one_piece() -> None:
 
 
 def test_lobes_are_the_parts_left_when_bridges_go() -> None:
-    """Where bands and segmented cells do not overlap, opening the mask counts the lobes."""
+    """Where bands and segmented cells do not overlap, eroding the mask counts the lobes."""
     disc = np.hypot(*np.mgrid[-5:6, -5:6]) <= 4.2
     agree = []
     for cell in drawn(mix=NEUTROPHILS, overlap=0, size_px=144, n_cases=6, cells_per_case=10):
         parts = ndimage.label(ndimage.binary_erosion(cell.nucleus_mask, disc))[1]
         agree.append(parts == cell.lobes)
-        assert (cell.lobes == 1) == (cell.category == "band")
+        assert cell.lobes == 1 or cell.category == "segmented"
         assert cell.lobes <= 5
-    # Lobes that lie over one another, or are smaller than the disc, are few.
+    # Necks or lobes about as wide as the disc are few.
     assert np.mean(agree) > 0.85
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_lobes_follow_the_textbook(direction: str) -> None:
-    """Lobes are separate where a bridge is at most a third as wide as a lobe."""
-    for cell in drawn(mix=NEUTROPHILS, overlap=1, n_cases=8, direction=direction):
-        assert (cell.lobes > 1) == (1 - cell.constriction <= 1 / 3)
+    """Broad bridges part no lobes; narrow ones part all but some of those that overlap.
+
+    Lobes differ in size and bridges are uneven, so that a little about a third either may be.
+    """
+    narrow = []
+    for cell in drawn(mix=NEUTROPHILS, overlap=1, n_cases=16, direction=direction):
+        if 1 - cell.constriction > 1 / 3 + 0.08:
+            assert cell.lobes == 1
+        elif 1 - cell.constriction < 1 / 3 - 0.08:
+            narrow.append(cell.lobes > 1)
+    assert len(narrow) > 20
+    # On a ring no lobe overlaps the next.
+    assert np.mean(narrow) > 0.8 if direction != "none" else all(narrow)
 
 
 def test_monocytes_are_large_and_lymphocytes_small() -> None:

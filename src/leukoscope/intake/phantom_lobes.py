@@ -127,7 +127,8 @@ def _triangles(places: Plane) -> Numbers:
         return np.empty((0, 3), np.intp)
     triangles = Delaunay(np.column_stack([places.real, places.imag])).simplices.astype(np.intp)
     a, b, c = places[triangles.T]
-    return np.where(((b - a).conj() * (c - a)).imag[:, None] > 0, triangles, triangles[:, ::-1])
+    anticlockwise = ((b - a).conj() * (c - a)).imag > 0
+    return np.asarray(np.where(anticlockwise[:, None], triangles, triangles[:, ::-1]))
 
 
 def _with_circles(discs: _Discs, triangles: Numbers, corners: _Corners) -> _Discs:
@@ -159,15 +160,14 @@ def _necks(
     found = []
     for a, b in {(min(edge), max(edge)) for edge in (*left, *chords)}:
         # Beyond a chord lies the disc of its arc, whatever triangle is drawn there.
-        one = chords.get((b, a), left.get((a, b)))
-        other = chords.get((a, b), left.get((b, a)))
-        if one is not None and other is not None:
-            found.append((a, b, one, other))
-    a, b, one, other = np.array(found, np.intp).reshape(-1, 4).T
-    middle = (places[a] + places[b]) / 2
+        sides = chords.get((b, a), left.get((a, b))), chords.get((a, b), left.get((b, a)))
+        if None not in sides:
+            found.append((a, b, *sides))
+    first, last, one, other = np.array(found, np.intp).reshape(-1, 4).T
+    middle = (places[first] + places[last]) / 2
     to_one, to_other = discs.middles[one] - middle, discs.middles[other] - middle
     between = (to_one.conj() * to_other).real < 0
-    half_chord = np.abs(places[a] - places[b]) / 2
+    half_chord = np.abs(places[first] - places[last]) / 2
     half_width = np.where(between, half_chord, np.minimum(discs.radii[one], discs.radii[other]))
     return sorted(zip(half_width.tolist(), one.tolist(), other.tolist(), strict=True), reverse=True)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.foundation.errors import DataError
-from leukoscope.morphology.masks import Mask
+from leukoscope.morphology.masks import Mask, depth
 
 Plane = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.intp]
@@ -87,6 +87,12 @@ def lobe_measures(nucleus: Mask) -> dict[str, float]:
     wide, a bridge's share of the lobe has a spread of .04, .02 and .01 and hardly any bias; bridges
     come out some .3 px narrow, as the disc must pass between the corners of the pixels. A bridge
     thinner than about a pixel is lost and counts as a gap.
+
+    Lobes that lie close are the limit: a gap below some 1.5 px closes in the mask itself, and so
+    does the tip of the wedge between two lobes that touch, which makes their neck look wide. On
+    3,024 phantom nuclei the count was wrong in 11, 6 and 3 % at 72, 128 and 224 px, always too
+    small, and only where an outline drawn .9 px further out would join the lobes in truth; that
+    leaves 79, 92 and 96 % of all nuclei, in each of which the count was exact.
     """
     outline = _drawn_finely(_in_agreed_view(nucleus))
     hills = _hills(outline)
@@ -128,7 +134,7 @@ def _drawn_finely(nucleus: Mask) -> _Outline:
     fine = cv2.resize(soft, (0, 0), fx=zoom, fy=zoom, interpolation=way)
     # A nucleus of a few pixels is nowhere more than half as high as a large one.
     mask = (fine > min(0.5, float(fine.max()) / 2)).astype(np.uint8)
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = depth(mask > 0)
     # Two halves of a pixel cancel: the outline runs that much before the first pixel outside, and
     # the middle of a shape up to that much beside the middle of a pixel.
     half_width = np.asarray(distance / zoom, np.float32)
