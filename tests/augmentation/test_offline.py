@@ -17,6 +17,7 @@ from leukoscope.intake.splits import hold_out
 from leukoscope.intake.store import open_store
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split, write_dataset
+from leukoscope.records.lineage import is_copy
 
 RECIPE = AugmentationRecipe(
     name="turn", steps=(Rotation(), Flip(axis="horizontal")), border="constant"
@@ -84,6 +85,14 @@ def test_only_training_cells_are_derived_and_sides_are_kept(known, tmp_path):
     assert set(derived["split"]) == {"train"}
     side_of = dict(before.select("cell_id", "split").rows())
     assert {side_of[name] for name in derived["origin"]} == {"train"}
+
+
+def test_copies_are_the_rows_with_a_number(known, tmp_path):
+    """What this verb writes is told apart by its origin just as by its number."""
+    made = augmented(known, tmp_path / "out")
+    numbered = made.manifest.filter(pl.col("copy").is_not_null())
+    assert numbered.height == split_of(known).filter(split="train").height
+    assert_frame_equal(made.manifest.filter(is_copy()), numbered)
 
 
 def test_a_derived_cell_tells_its_lineage(known, tmp_path):

@@ -145,10 +145,22 @@ def test_copies_are_refused(place):
 
 def test_renderings_are_scored(place):
     """Cells without their background have an origin and are no copies: they may be tested on."""
-    rows = [row | {"origin": f"{row['cell_id']}-before"} for row in ROWS]
-    known = dataset_of(place(), rows, SIDES)
-    assert with_truth(calls_of(["a", "b", "e"]), known, "splits").height == 3
-    assert missing_cells(calls_of(["a"]), known, None) == len(ROWS) - 1
+    rows = [
+        row | {"cell_id": f"{row['cell_id']}+isolated", "origin": row["cell_id"]} for row in ROWS
+    ]
+    known = dataset_of(place(), rows, {f"{cell}+isolated": side for cell, side in SIDES.items()})
+    calls = calls_of(["a+isolated", "b+isolated", "e+isolated"])
+    assert with_truth(calls, known, "splits").height == 3
+    assert missing_cells(calls, known, None) == len(ROWS) - 3
+
+
+def test_generated_cells_are_no_test_cells(place):
+    """With an origin and no copy's number: refused among predictions, not missed without one."""
+    made = {"cell_id": "g", "category": "band", "family": "9", "origin": "generator:run-3"}
+    known = dataset_of(place(), [*ROWS, made], None)
+    with pytest.raises(DataError, match=r"1 of 2 .* for example g, made from generator:run-3"):
+        with_truth(calls_of(["a", "g"]), known, None)
+    assert missing_cells(calls_of([row["cell_id"] for row in ROWS]), known, None) == 0
 
 
 @pytest.mark.parametrize(("cell", "side"), [("c", "train"), ("d", "validation")])

@@ -21,7 +21,7 @@ from leukoscope.intake.store import open_store
 from leukoscope.morphology.isolation import FLAGS, isolate_cell
 from leukoscope.morphology.masks import levels_of
 from leukoscope.records import shapes, tables
-from leukoscope.records.dataset import read_dataset, read_split, write_dataset
+from leukoscope.records.dataset import Dataset, read_dataset, read_split, write_dataset
 from leukoscope.records.lineage import is_copy
 
 RECIPE = PhantomRecipe(
@@ -200,6 +200,7 @@ def test_isolated_cells_can_be_augmented(known, made, tmp_path):
     copies = more.manifest.filter(is_copy())
     train = divided.filter(pl.col("split") == "train")
     assert set(copies["origin"]) == set(train["cell_id"])
+    assert_frame_equal(more.manifest.filter(pl.col("copy").is_not_null()), copies)
     assert set(read_split(more, "splits", 0, 0).filter(is_copy())["split"]) == {"train"}
     store = open_store(more, more.manifest, 16)
     for row in more.manifest.to_dicts():
@@ -317,7 +318,20 @@ def test_a_dataset_with_copies_is_refused(known, tmp_path):
     more = read_dataset(tmp_path / "more")
     with pytest.raises(DataError, match=r"holds \d+ copies of cells.*augment after"):
         room.isolate_dataset(more, out=tmp_path / "out", fill="blank")
+    unnumbered = Dataset(more.folder, more.card, more.manifest.with_columns(copy=None))
+    with pytest.raises(DataError, match=r"holds \d+ copies of cells"):
+        room.isolate_dataset(unnumbered, out=tmp_path / "out", fill="blank")
     assert not (tmp_path / "out").exists()
+
+
+def test_both_sets_in_one_manifest_are_refused(known, made, tmp_path):
+    """The original and itself alone would count as two cells; the first pair is named."""
+    both = pl.concat([known.manifest, made.manifest])
+    first = known.manifest["cell_id"][0]
+    with pytest.raises(DataError, match=rf"^{made.manifest.height} cells stand here twice") as seen:
+        write_dataset(tmp_path / "both", known.card, both)
+    assert f"{first}+isolated beside its original {first}" in str(seen.value)
+    assert names_below(tmp_path) == []
 
 
 def test_an_unknown_fill_is_refused(known, tmp_path):

@@ -98,12 +98,13 @@ def test_without_a_mask_the_leukocyte_is_found(known):
 @pytest.mark.parametrize("fill", ["blank", "white", "black"])
 def test_a_cell_alone_measures_as_it_did_among_others(known, tmp_path, fill):
     """What was taken away is outside the mask: every measure is the same to the bit."""
-    before = measure_dataset(without_masks(known)).drop("mask", "confidence", "flags")
+    told = ("origin", "copy", "mask", "confidence", "flags")
+    before = measure_dataset(without_masks(known)).drop(told)
     alone = read_dataset(isolate_dataset(known, out=tmp_path / "alone", fill=fill))
     after = measure_dataset(alone)
     assert set(after["mask"]) == {"given"}
-    origins = alone.manifest.select("cell_id", "origin")
-    after = after.join(origins, on="cell_id").with_columns(cell_id="origin").sort("cell_id")
+    assert (after["cell_id"] == after["origin"] + "+isolated").all()
+    after = after.with_columns(cell_id="origin").sort("cell_id")
     assert_frame_equal(after.select(before.columns), before, check_exact=True)
 
 
@@ -145,9 +146,11 @@ def test_copies_are_measured_where_they_lie(known, given, tmp_path):
     augment_offline(known, divided, recipe, out=tmp_path / "more", factor=1.5, seed=0)
     more = read_dataset(tmp_path / "more")
     table = measure_dataset(more)
-    copies = more.manifest.filter(is_copy())
+    copies, lineage = more.manifest.filter(is_copy()), ("cell_id", "origin", "copy")
     originals = table.join(copies, on="cell_id", how="anti")
     assert copies.height == 6
+    assert_frame_equal(table.filter(is_copy()).select(lineage), copies.select(lineage))
+    assert originals["origin"].null_count() == originals["copy"].null_count() == given.height
     assert_frame_equal(originals, given)
     for row in table.join(copies.select("cell_id", "path"), on="cell_id").to_dicts():
         image = decode((more.folder / row["path"]).read_bytes(), name="x").pixels

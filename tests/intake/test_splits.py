@@ -261,9 +261,12 @@ def test_a_plan_that_cannot_be_is_refused(fault):
         room.check_plan(few(3), **(plan | changes))
 
 
-def test_copies_are_not_split():
-    """Split first, augment after: a manifest that holds copies is refused."""
-    rows = [{"category": "band"}, {"category": "band", "origin": "c000", "family": "f0", "copy": 1}]
+@pytest.mark.parametrize(
+    "copy", [{"origin": "c000", "family": "f0", "copy": 1}, {"origin": "generator:run-3"}]
+)
+def test_copies_are_not_split(copy):
+    """Split first, augment after: a manifest that holds copies, or made cells, is refused."""
+    rows = [{"category": "band"}, {"category": "band"} | copy]
     with pytest.raises(DataError, match="holds copies of cells"):
         room.check_plan(manifest_of(rows), folds=None, repeats=1, shares=SHARES)
 

@@ -223,7 +223,7 @@ def test_a_store_larger_than_memory_stays_on_the_disk(known):
         file.write(b"\x07" * (size * size * 3))
     contents = [f"{i:032x}" for i in range(n)]
     (folder / "index.txt").write_text("\n".join(contents) + "\n")
-    manifest = pl.DataFrame({"content": contents, "path": "x", "origin": None})
+    manifest = pl.DataFrame({"cell_id": contents, "content": contents, "path": "x", "origin": None})
     before = own_megabytes()
     store = open_store(known, manifest, size)
     rows = store.rows(contents)

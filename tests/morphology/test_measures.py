@@ -16,9 +16,9 @@ from leukoscope.morphology.definitions import (
     NAMES,
     TWINS,
 )
-from leukoscope.morphology.masks import Masks, without_background
+from leukoscope.morphology.masks import Masks, diameter_of, without_background
 from leukoscope.morphology.measures import measure_cell
-from leukoscope.morphology.texture import darkness_of, diameter_of, focus, granularity
+from leukoscope.morphology.texture import darkness_of, focus, granularity
 
 N_CELLS = 12
 # Names of what only a nucleus of several lobes has.

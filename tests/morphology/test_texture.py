@@ -8,9 +8,9 @@ from tests.reference import texture_reference
 from leukoscope.foundation.streams import stream
 from leukoscope.morphology.colour import lightness, luminance
 from leukoscope.morphology.definitions import DIAMETER_PX, N_RADII
+from leukoscope.morphology.masks import diameter_of
 from leukoscope.morphology.texture import (
     darkness_of,
-    diameter_of,
     focus,
     granularity,
     opened,

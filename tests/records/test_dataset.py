@@ -76,7 +76,26 @@ FAULTS = {
     "strange category": (derived(origin=None, category="blast"), "'blast', which is not among"),
     "left its family": (derived(family="2"), "d left the family or category of its origin c000"),
     "left its category": (derived(category="monocyte"), "d left the family or category"),
-    "rendering left its family": (derived(family="2", copy=None), "d left the family or category"),
+    "generated row left its family": (
+        derived(family="2", copy=None),
+        "d left the family or category",
+    ),
+    "rendering left its family": (
+        derived(cell_id="c000+isolated", family="2", copy=None),
+        r"c000\+isolated left the family or category of its origin c000",
+    ),
+    "rendering beside its original": (
+        derived(cell_id="c000+isolated", copy=None),
+        r"1 cells stand here twice, for example c000\+isolated beside its original c000; one row a",
+    ),
+    "numbered rendering beside its original": (
+        derived(cell_id="c000+isolated"),
+        "1 cells stand here twice",
+    ),
+    "copy of nothing": (
+        derived(origin=None),
+        "1 cells have a copy's number and no origin, for example d, copy 1; .*Write what each",
+    ),
 }
 
 
@@ -192,6 +211,26 @@ SPLIT_FAULTS = {
         ["test", "test"],
         "1 copies of cells stand outside training, for example d in test. Split first",
     ),
+    "generated row in the test": (
+        [{"family": "1"}, derived(origin="generator:run-3", family="g", copy=None)],
+        ["train", "test"],
+        "1 copies of cells stand outside training, for example d in test. Split first",
+    ),
+    "generated row in validation": (
+        [{"family": "1"}, derived(origin="generator:run-3", family="g", copy=None)],
+        ["train", "validation"],
+        "1 copies of cells stand outside training, for example d in validation",
+    ),
+    "generated row in calibration": (
+        [{"family": "1"}, derived(origin="generator:run-3", family="g", copy=None)],
+        ["train", "calibration"],
+        "1 copies of cells stand outside training, for example d in calibration",
+    ),
+    "copy of a rendering in the test": (
+        [{"cell_id": "c+isolated", "origin": "c", "family": "1"}, derived(origin="c+isolated")],
+        ["test", "test"],
+        "1 copies of cells stand outside training, for example d in test",
+    ),
     "copy from the test": (
         [{"family": "1"}, derived(origin="c000")],
         ["test", "train"],
@@ -210,13 +249,22 @@ def test_a_split_that_leaks_is_refused(tmp_path, fault):
 
 
 def test_renderings_stand_where_their_origins_stand(tmp_path):
-    """A row with an origin and no copy is a cell of its own set, on any side of a split."""
-    rows = [row | {"origin": f"elsewhere-{i}"} for i, row in enumerate(ROWS)]
+    """A row named after its origin is a cell of its own set, on any side of a split."""
+    rows = [row | {"cell_id": f"r{i}+isolated", "origin": f"r{i}"} for i, row in enumerate(ROWS)]
     known = written(tmp_path, rows)
     assert known.manifest.filter(is_copy()).is_empty()
     assert room.read_split(known, "splits", 0, 0)["split"].to_list() == SIDES
-    copied = room.write_dataset(tmp_path / "more", CARD, manifest_of([*rows, derived()]))
+    more = [*rows, derived(origin="r0+isolated")]
+    copied = room.write_dataset(tmp_path / "more", CARD, manifest_of(more))
     assert copied.manifest.filter(is_copy())["cell_id"].to_list() == ["d"]
+
+
+def test_generated_rows_may_be_trained_on(tmp_path):
+    """In training they stand as before; only elsewhere are they refused."""
+    row = derived(origin="generator:run-3", family="g", copy=None)
+    known = written(tmp_path, [*ROWS, row], [*SIDES, "train"])
+    divided = room.read_split(known, "splits", 0, 0)
+    assert divided.filter(is_copy()).select("cell_id", "split").rows() == [("d", "train")]
 
 
 def test_a_split_that_is_not_there_is_told(tmp_path):

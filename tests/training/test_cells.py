@@ -142,7 +142,7 @@ def manifest(sizes, *, families=None):
     rows = [(f"{name}-{i:03d}", name) for name, n in sizes.items() for i in range(n)]
     table = pl.DataFrame(rows, schema=["cell_id", "category"], orient="row")
     family = families(table) if families else pl.col("cell_id")
-    return table.with_columns(family=family, copy=pl.lit(None, dtype=pl.Int32)).sample(
+    return table.with_columns(family=family, origin=pl.lit(None, dtype=pl.String)).sample(
         fraction=1.0, shuffle=True, seed=3
     )
 
@@ -197,15 +197,20 @@ def test_a_draw_follows_from_its_seed_and_not_from_the_order_of_rows():
 def test_derived_cells_follow_their_origin():
     """They do not count, and come along exactly where their origin is drawn."""
     pool = manifest(POOL)
-    derived = pool.with_columns(
-        origin=pl.col("cell_id"), copy=pl.lit(1, pl.Int32), cell_id=pl.col("cell_id") + "+1"
-    )
-    both = pl.concat([pool, derived], how="diagonal")
+    derived = pool.with_columns(origin=pl.col("cell_id"), cell_id=pl.col("cell_id") + "+1")
+    both = pl.concat([pool, derived])
     drawn = training_draw(both, 30, 1)
     originals = set(training_draw(pool, 30, 1)["cell_id"])
     assert drawn.height == 60
     assert set(drawn.filter(pl.col("origin").is_null())["cell_id"]) == originals
     assert set(drawn["origin"].drop_nulls()) == originals
+
+
+def test_renderings_are_drawn_as_the_cells_they_show():
+    """They count: of cells without their background the same are drawn as with it."""
+    pool = manifest(POOL)
+    alone = pool.with_columns(origin=pl.col("cell_id"), cell_id=pl.col("cell_id") + "+isolated")
+    assert training_draw(alone, 30, 1)["origin"].equals(training_draw(pool, 30, 1)["cell_id"])
 
 
 def test_a_family_of_two_categories_is_drawn_whole_and_once():

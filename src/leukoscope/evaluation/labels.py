@@ -63,7 +63,7 @@ def with_truth(
     """
     table = tables.check(predictions, shapes.PREDICTIONS)
     known = table.join(
-        dataset.manifest.select("cell_id", "origin", "copy", truth="category", true_case="case"),
+        dataset.manifest.select("cell_id", "origin", truth="category", true_case="case"),
         on="cell_id",
         how="left",
         maintain_order="left",

@@ -20,13 +20,12 @@ from leukoscope.morphology.isolation import FLAGS, Isolation, isolate_cell
 from leukoscope.morphology.masks import Mask, levels_of, without_background
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, DatasetCard, open_pictures, write_dataset
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import ISOLATED, is_copy
 from leukoscope.records.recipes import Recipe
 
 Fill = Literal["blank", "white", "black"]
 VERSION = 1
 """Version of the method: counted up whenever other masks come out of the same picture."""
-SUFFIX = "+isolated"
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 _CHUNK = 256
 _OUTCOME = {
@@ -70,6 +69,8 @@ def isolate_dataset(dataset: Dataset, *, out: Path, fill: str) -> Path:
     Path
         *out*, which owns its pictures and masks. A cell in which no leukocyte was found is
         left out of pictures and splits; it stands in the findings, as flagged cells do.
+        In the manifest ``origin`` is the original's cell_id, and ``draw`` holds, as JSON, the
+        colours ``fill_rgb`` and ``blank_rgb``, the ``confidence`` and the ``flags`` of the cell.
 
     Raises
     ------
@@ -180,6 +181,12 @@ def _file_name(number: int, path: str) -> str:
 
 
 def _draw(found: Isolation, fill_rgb: tuple[int, int, int]) -> str:
+    """Write down, as JSON, what of this cell the recipe does not say.
+
+    ``fill_rgb`` what stands in place of the background and ``blank_rgb`` the empty field as
+    estimated in this picture, red, green and blue, 0 to 255; ``confidence``, 0 to 1; ``flags``,
+    names in :data:`leukoscope.morphology.isolation.FLAGS`.
+    """
     return json.dumps(
         {
             "fill_rgb": [int(level) for level in fill_rgb],
@@ -202,7 +209,7 @@ def _isolated_rows(
     made = found.drop("confidence", "flags")
     kept = manifest.drop(name for name in made.columns if name != "cell_id")
     return kept.join(made, on="cell_id").with_columns(
-        cell_id=pl.col("cell_id") + SUFFIX,
+        cell_id=pl.col("cell_id") + ISOLATED,
         origin=pl.col("cell_id"),
         recipe_id=pl.lit(recipe.recipe_id),
         exif_orientation=pl.lit(1),
@@ -214,7 +221,7 @@ def _card(dataset: Dataset, recipe: IsolationRecipe) -> DatasetCard:
     # the originals must answer alike to be compared, or trained one after the other.
     return dataset.card.model_copy(
         update={
-            "name": f"{dataset.card.name}{SUFFIX}",
+            "name": f"{dataset.card.name}{ISOLATED}",
             "image_root": ".",
             "recipe": {"isolation": recipe.model_dump(mode="json")},
         }
@@ -223,7 +230,7 @@ def _card(dataset: Dataset, recipe: IsolationRecipe) -> DatasetCard:
 
 def _carried(splits: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     kept = splits.join(found, on="cell_id", how="semi")
-    return kept.with_columns(pl.col("cell_id") + SUFFIX)
+    return kept.with_columns(pl.col("cell_id") + ISOLATED)
 
 
 def _findings(outcomes: pl.DataFrame) -> pl.DataFrame:
@@ -241,7 +248,7 @@ def _finding(row: dict[str, Any]) -> dict[str, Any]:
     if row["path"] is None:
         cell_id, told = row["cell_id"], f"left out, for no leukocyte was found: {told}"
     else:
-        cell_id = row["cell_id"] + SUFFIX
+        cell_id = row["cell_id"] + ISOLATED
     is_common = row["path"] is not None and set(row["flags"]) <= set(_COMMON)
     return {
         "check": "isolate",

@@ -26,7 +26,8 @@ from leukoscope.records.lineage import is_copy
 _CHUNK = 256
 # What Pillow's readers let out on broken files.
 _BROKEN = (EOFError, LookupError, OSError, SyntaxError, ValueError, struct.error, zlib.error)
-_USED = ("cell_id", "category", "case", "family", "path", "content", "mask_path", "um_per_px")
+_KEPT = ("cell_id", "category", "case", "family", "origin", "copy")
+_USED = (*_KEPT, "path", "content", "mask_path", "um_per_px")
 
 
 def measure_dataset(dataset: Dataset) -> pl.DataFrame:
@@ -41,9 +42,9 @@ def measure_dataset(dataset: Dataset) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        A measures table, one row a cell. Where no leukocyte was found, ``mask`` is ``none``,
-        the measures are null and ``flags`` says why. Measures in micrometres are null where
-        the scale is not known.
+        A measures table, one row a cell; ``origin`` and ``copy`` are the manifest's. Where no
+        leukocyte was found, ``mask`` is ``none``, the measures are null and ``flags`` says why.
+        Measures in micrometres are null where the scale is not known.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def _measurer(
         path = cell["path"]
         data = read(path, cell["in_own_folder"])
         image = decode_known(data, name=path, content=cell["content"])
-        row = {name: cell[name] for name in ("cell_id", "category", "case", "family")}
+        row = {name: cell[name] for name in _KEPT}
         if cell["mask_path"] is not None:
             masks: Masks | None = _given_masks(read_own, cell["mask_path"], image)
             row["mask"] = "given"

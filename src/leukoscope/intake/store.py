@@ -53,7 +53,7 @@ def open_store(dataset: Dataset, manifest: pl.DataFrame, size_px: int) -> PixelS
     dataset : Dataset
         Whose folder keeps the store, under ``pixels/``.
     manifest : polars.DataFrame
-        The cells that will be read.
+        The cells that will be read: cell_id, origin, path and content of each.
     size_px : int
         Working size.
 
@@ -104,7 +104,7 @@ def _append(dataset: Dataset, folder: Path, missing: pl.DataFrame, size_px: int)
         data = read(path, in_own_folder)
         return resize(decode_known(data, name=path, content=content), size_px)
 
-    todo = missing.select("path", "content", is_copy()).rows()
+    todo = missing.select("path", "content", in_own_folder=is_copy()).rows()
     offset = len(index) * size_px**2 * 3
     with _open_at(folder / "pixels.u8", offset) as file, ThreadPoolExecutor() as pool:
         for start in range(0, len(todo), _CHUNK):

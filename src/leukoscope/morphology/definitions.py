@@ -64,7 +64,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("nucleus_to_cytoplasm", "1", "area of the nucleus over that of the cytoplasm", _OWN),
     Measure("nucleus_share", "1", "area of the nucleus over that of the whole cell", _OWN),
     *_of_parts(
-        "circularity", "1", "4π area over squared perimeter of the {part} (Crofton)", "Cox 1927"
+        "circularity",
+        "1",
+        "4π area over squared perimeter of the {part} (Crofton): Cox's form factor, which is the "
+        "square of what ISO 9276-6 calls circularity",
+        "Cox 1927",
     ),
     *_of_parts("solidity", "1", "area of the {part} over that of its convex hull", _OWN),
     *_of_parts(
@@ -78,14 +82,23 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "lobe_count",
         "1",
-        "parts of the nucleus that touch only by bridges of at most a third of a lobe's width",
-        "defined here; laboratories differ between a third of a lobe's width and a thread",
+        "parts of the nucleus, each a twentieth of it or more, that lie apart or touch only by "
+        "bridges of at most a third of the smaller lobe's width",
+        "defined here, third and twentieth alike: laboratories agree on no border, and some count "
+        "a lobe only beyond a thread",
     ),
-    Measure("bridge_width_px", "px", "width of the narrowest bridge between two lobes", _OWN),
+    Measure(
+        "bridge_width_px",
+        "px",
+        "width of the narrowest bridge between two lobes; 0 where lobes lie apart, empty with one "
+        "lobe",
+        _OWN,
+    ),
     Measure(
         "neck_ratio",
         "1",
-        "width of the nucleus at its deepest narrowing over the smaller bulge beside it; 1 if even",
+        "width of the nucleus at its deepest narrowing over that of the smaller bulge beside it; "
+        "1 if even, 0 where lobes lie apart",
         _OWN,
     ),
     Measure("nucleus_length_px", "px", "length of the nucleus along its middle line", _OWN),

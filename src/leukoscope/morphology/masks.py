@@ -9,9 +9,12 @@ import numpy.typing as npt
 Mask = npt.NDArray[np.bool_]
 Levels = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8]
+Plane = npt.NDArray[np.float32]
 
 CYTOPLASM, NUCLEUS = 128, 255
 """Grey levels of a mask picture; 0 is outside the cell."""
+# Pixels that a mask covers by half or more after a resampling are its own.
+_COVERED = 0.5
 
 
 class Masks(NamedTuple):
@@ -69,6 +72,41 @@ def depth(mask: Mask) -> npt.NDArray[np.float32]:
     rough = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Its last bits depend on where the array lies in memory; squares of distances are whole.
     return np.sqrt(np.rint(np.square(rough, dtype=np.float64))).astype(np.float32)
+
+
+def diameter_of(mask: Mask) -> float:
+    """Compute the diameter in pixels of a disc of the mask's area; at least that of one pixel."""
+    return 2 * float(np.sqrt(max(1, int(np.count_nonzero(mask))) / np.pi))
+
+
+def box_of(mask: Mask) -> tuple[slice, slice]:
+    """Give the rows and columns that a mask with at least one pixel spans."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def at_scale(values: Plane, mask: Mask, scale: float) -> tuple[Plane, Mask]:
+    """Resample the masked pixels once, each result the mean of those it covers in the mask.
+
+    The grid starts at the mask's own bounds, so that moving a cell within its picture changes
+    nothing. Values are 0 where the mask does not reach.
+    """
+    if not mask.any():
+        return np.zeros((1, 1), np.float32), np.zeros((1, 1), np.bool_)
+    box = box_of(mask)
+    share = mask[box].astype(np.float32)
+    # Weighted about their mean, so that rounding does not grow with a constant in the values.
+    middle = np.float32(values[mask].mean(dtype=np.float64))
+    weighted = np.where(mask[box], values[box] - middle, np.float32(0))
+    size = tuple(max(1, round(n * scale)) for n in share.shape[::-1])
+    # Shrinking averages over what a pixel covers; enlarging interpolates between pixels.
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    share, weighted = (
+        np.asarray(cv2.resize(plane, size, interpolation=how), np.float32)
+        for plane in (share, weighted)
+    )
+    inside = share >= _COVERED
+    return np.where(inside, weighted / np.maximum(share, _COVERED) + middle, np.float32(0)), inside
 
 
 def without_background(image: Pixels, cell: Mask, fill_rgb: tuple[int, int, int]) -> Pixels:

@@ -6,9 +6,9 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.morphology.colour import colour_measures
 from leukoscope.morphology.definitions import AREAS, NAMES, TWINS
 from leukoscope.morphology.lobes import lobe_measures
-from leukoscope.morphology.masks import Masks, Pixels
+from leukoscope.morphology.masks import Masks, Pixels, diameter_of
 from leukoscope.morphology.shape import shape_measures
-from leukoscope.morphology.texture import darkness_of, diameter_of, focus, granularity
+from leukoscope.morphology.texture import darkness_of, focus, granularity
 
 
 def measure_cell(image: Pixels, masks: Masks, um_per_px: float | None = None) -> dict[str, float]:

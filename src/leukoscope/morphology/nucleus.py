@@ -12,10 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from skimage import filters
 
-from leukoscope.morphology.field import Density
-from leukoscope.morphology.masks import Mask, depth
-
-Plane = npt.NDArray[np.float32]
+from leukoscope.morphology.field import Absorbance, absorbance
+from leukoscope.morphology.masks import (
+    Mask,
+    Pixels,
+    Plane,
+    at_scale,
+    box_of,
+    depth,
+    diameter_of,
+    dice,
+)
 
 LEAST_STAIN, LEAST_GREEN_OVER_BLUE = 0.6, 0.33
 """Median density of a nucleus is at least this: red + green - blue, and green - blue. Between the
@@ -34,12 +41,18 @@ _AREA_EXPONENT = 0.3
 _FOUND_SHARE_RANGE = (0.004, 0.7)
 _APART = 4.0
 """Distance of centres, in half diameters, from which a piece is another cell's nucleus."""
-_RISE = 0.45
-"""Where the border lies between the densities of cytoplasm and nucleus."""
+_RISE = 0.32
+"""Where the border lies between the stains of cytoplasm and nucleus."""
 _RISE_DOUBT = 0.13
-_GROWN_FROM_PX2 = 400
-"""Area from which the border's pixels are counted in: one more all around a smaller nucleus would
-add a fifth and close the gaps between its lobes."""
+_RIVAL_SHARE = 0.4
+_EVEN = 1e-3
+"""Spread of a stain below which it is one value."""
+_WORKING_PX = 120.0
+"""Diameter that a cell is brought to before its nucleus is outlined; the next two go with it."""
+_WORKING_BLUR_PX = 1.2
+_SPECK = np.ones((5, 5), np.uint8)
+_HALF = 0.5
+_ANY_BLANK = np.full(3, 255, np.float32)
 _ROUND = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
@@ -59,8 +72,8 @@ class Found(NamedTuple):
     """All its lobes."""
     rivals: Mask
     """Other nuclei: stained alike, and cut by the frame or far off."""
-    has_rival: bool
-    """Whether one of them has at least half of its size."""
+    alike: Mask
+    """All else that is stained alike, rivals included."""
 
 
 class _Pieces(NamedTuple):
@@ -76,13 +89,13 @@ class _Pieces(NamedTuple):
     """Which of them the picture's frame cuts."""
 
 
-def is_stained(density: Density, mask: Mask) -> bool:
+def is_stained(density: Absorbance, mask: Mask) -> bool:
     """Tell whether a mask covers something stained like a nucleus, and not erythrocytes."""
     red, green, blue = np.median(density[mask], axis=0)
     return bool(red + green - blue >= LEAST_STAIN and green - blue >= LEAST_GREEN_OVER_BLUE)
 
 
-def find_nucleus(density: Density) -> Found | None:
+def find_nucleus(density: Absorbance) -> Found | None:
     """Find the nucleus nearest the middle of a picture, all its lobes, roughly.
 
     Of many thresholds of the stain, the one is taken at which the border of what is found is
@@ -91,7 +104,7 @@ def find_nucleus(density: Density) -> Found | None:
     Parameters
     ----------
     density : ndarray, float32, shape (h, w, 3)
-        Optical density, somewhat smoothed.
+        Absorbance index, somewhat smoothed.
 
     Returns
     -------
@@ -115,36 +128,68 @@ def find_nucleus(density: Density) -> Found | None:
     return _found(*best) if best else None
 
 
-def nucleus_within(density: Density, cell: Mask) -> Nucleus:
+def has_another(found: Found, cell: Mask) -> bool:
+    """Tell whether something outside a cell may be another's nucleus, by stain and size."""
+    outside = (found.alike & ~cell).astype(np.uint8)
+    _, _, box, _ = cv2.connectedComponentsWithStats(outside)
+    return bool((box[1:, 4] > _RIVAL_SHARE * found.mask.sum()).any())
+
+
+def nucleus_within(image: Pixels, cell: Mask) -> Nucleus:
     """Outline the nucleus within a cell, by Otsu's threshold of the cell's own pixels.
 
     Parameters
     ----------
-    density : ndarray, float32, shape (h, w, 3)
-        Optical density, smoothed; only differences of channels count, so that the blank colour
-        it was computed with does not matter.
+    image : ndarray, uint8, shape (h, w, 3)
+        What lies outside the cell is not looked at, nor does the lamp's colour matter.
     cell : ndarray, bool, shape (h, w)
+        At least one pixel; brought to a diameter of 120 px, so that the picture's own number of
+        pixels does not matter.
 
     Returns
     -------
     Nucleus
-        Its border pixels included: annotators draw around what is stained, and so would halve
-        the picture's blur with a threshold half-way alone.
+        Empty if the cell has one colour throughout. Its border lies on the outer side of the
+        blurred one, where annotators draw it.
     """
-    stain = density @ _OUTLINING
-    within = stain[cell]
+    stain = absorbance(image, _ANY_BLANK) @ _OUTLINING
+    values, inside = at_scale(np.asarray(stain, np.float32), cell, _WORKING_PX / diameter_of(cell))
+    values = _blurred_within(values, inside)
+    within = values[inside]
     threshold = _otsu(within)
+    if not (within > threshold).any():
+        return Nucleus(np.zeros_like(cell), 0.0)
     dark, light = np.median(within[within > threshold]), np.median(within[within <= threshold])
 
     def above(rise: float) -> Mask:
-        return _tidy((stain > light + rise * (dark - light)) & cell) & cell
+        return _tidy((values > light + rise * (dark - light)) & inside) & inside
 
     low, high = above(_RISE - _RISE_DOUBT), above(_RISE + _RISE_DOUBT)
-    overlap = 2 * int((low & high).sum()) / max(1, int(low.sum() + high.sum()))
-    return Nucleus(above(_RISE), overlap)
+    return Nucleus(_put_back(above(_RISE), cell), dice(low, high))
+
+
+def _blurred_within(values: Plane, inside: Mask) -> Plane:
+    """Smooth a plane within a mask; nothing bleeds in from outside."""
+    share, total = (
+        np.asarray(cv2.GaussianBlur(plane, (0, 0), _WORKING_BLUR_PX), np.float32)
+        for plane in (inside.astype(np.float32), np.where(inside, values, np.float32(0)))
+    )
+    return np.where(inside, total / np.maximum(share, 1e-6), np.float32(0))
+
+
+def _put_back(nucleus: Mask, cell: Mask) -> Mask:
+    box = box_of(cell)
+    size = cell[box].shape[::-1]
+    how = cv2.INTER_AREA if nucleus.shape[1] > size[0] else cv2.INTER_LINEAR
+    mask = np.zeros_like(cell)
+    mask[box] = cv2.resize(nucleus.astype(np.float32), size, interpolation=how) > _HALF
+    return mask & cell
 
 
 def _otsu(values: Plane) -> float:
+    # A histogram of next to one value has no bins.
+    if np.ptp(values) < _EVEN:
+        return float(values.max())
     return float(filters.threshold_otsu(values))  # type: ignore[no-untyped-call]
 
 
@@ -206,7 +251,7 @@ def _found(pieces: _Pieces, chosen: list[int]) -> Found:
     return Found(
         np.isin(pieces.label, chosen),
         np.isin(pieces.label, rivals),
-        bool((area[rivals] > 0.5 * whole).any()),
+        np.isin(pieces.label, np.flatnonzero(alike)),
     )
 
 
@@ -217,15 +262,13 @@ def _sharpness(found: npt.NDArray[np.uint8], slope: Plane) -> float:
 
 
 def _tidy(mask: Mask) -> Mask:
-    """Fill holes, drop specks and debris, and count the border's pixels in."""
+    """Fill holes; drop specks and debris."""
     solid = mask.astype(np.uint8)
     outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     solid = np.asarray(cv2.drawContours(solid, outlines, -1, 1, cv2.FILLED), np.uint8)
-    solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, _SPECK), np.uint8)
     n, label, box, _ = cv2.connectedComponentsWithStats(solid)
     if n < 2:
         return mask
     large = np.flatnonzero(box[1:, 4] > LOBE_SHARE * box[1:, 4].max()) + 1
-    kept = np.isin(label, large).astype(np.uint8)
-    grown = cv2.dilate(kept, _ROUND) if kept.sum() >= _GROWN_FROM_PX2 else kept
-    return np.asarray(grown) > 0
+    return np.isin(label, large)

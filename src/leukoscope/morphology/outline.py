@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leukoscope.morphology.field import blank_colour, optical_density
+from leukoscope.morphology.field import absorbance, blank_colour
 from leukoscope.morphology.masks import Mask, Pixels, depth
 
 Plane = npt.NDArray[np.float32]
@@ -121,7 +121,7 @@ def _window(image: Pixels, seed: Mask, rivals: Mask) -> _Window:
     part = (slice(top, int(y + reach) + 2), slice(left, int(x + reach) + 2))
     way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
     small = cv2.resize(image[part], (0, 0), fx=zoom, fy=zoom, interpolation=way)
-    density = optical_density(np.asarray(small, np.uint8), blank_colour(image), blur_px=1.0)
+    density = absorbance(np.asarray(small, np.uint8), blank_colour(image), blur_px=1.0)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     small_seed, small_rivals = (
         np.asarray(cv2.resize(mask[part].astype(np.float32), small.shape[1::-1]) > 0.5)

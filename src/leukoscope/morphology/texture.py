@@ -9,12 +9,10 @@ import numpy.typing as npt
 
 from leukoscope.morphology.colour import Plane, lightness, luminance
 from leukoscope.morphology.definitions import DIAMETER_PX, N_RADII
-from leukoscope.morphology.masks import Mask, Pixels
+from leukoscope.morphology.masks import Mask, Pixels, at_scale, diameter_of
 
 DARKEST = 0.01
 """Luminance below which nothing is told apart: there one level of 8 bits is over 5 % of it."""
-# Pixels that a part covers by half or more after the resampling are its own.
-_COVERED = 0.5
 _LAPLACIAN = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
@@ -62,7 +60,7 @@ def granularity(darkness: Plane, mask: Mask, diameter_px: float) -> tuple[float,
     opening by a larger disc keeps is kept by a smaller one too: the greatest of them is an
     opening itself, and was needed since small discs of pixels do not nest exactly.
     """
-    values, inside = _at_scale(darkness, mask, DIAMETER_PX / diameter_px)
+    values, inside = at_scale(darkness, mask, DIAMETER_PX / diameter_px)
     if not inside.any():
         return (float("nan"),) * N_RADII
     kept, means = opened(values, inside, N_RADII), []
@@ -117,7 +115,7 @@ def focus(image: Pixels, cell: Mask) -> float:
         After Subbarao et al. (1993), Optical Engineering 32:2824 (energy of the Laplacian), and
         Pertuz et al. (2013), Pattern Recognition 46:1415.
     """
-    values, inside = _at_scale(lightness(luminance(image)), cell, DIAMETER_PX / diameter_of(cell))
+    values, inside = at_scale(lightness(luminance(image)), cell, DIAMETER_PX / diameter_of(cell))
     inner = cv2.erode(
         inside.astype(np.uint8), _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
@@ -127,36 +125,6 @@ def focus(image: Pixels, cell: Mask) -> float:
     variance = float(np.var(values[inside], dtype=np.float64))
     # Rounding alone spreads one lightness by less than this.
     return float(np.mean(curved**2, dtype=np.float64)) / variance if variance > 1e-8 else 0.0
-
-
-def diameter_of(mask: Mask) -> float:
-    """Compute the diameter in pixels of a disc of the mask's area; at least that of one pixel."""
-    return 2 * float(np.sqrt(max(1, int(np.count_nonzero(mask))) / np.pi))
-
-
-def _at_scale(values: Plane, mask: Mask, scale: float) -> tuple[Plane, Mask]:
-    """Resample the masked pixels once, each result the mean of those it covers in the mask.
-
-    The grid starts at the mask's own bounds, so that moving a cell within its picture changes
-    nothing. Values are 0 where the mask does not reach.
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return np.zeros((1, 1), np.float32), np.zeros((1, 1), np.bool_)
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    share = mask[box].astype(np.float32)
-    # Weighted about their mean, so that rounding does not grow with a constant in the values.
-    middle = np.float32(values[mask].mean(dtype=np.float64))
-    weighted = np.where(mask[box], values[box] - middle, np.float32(0))
-    size = tuple(max(1, round(n * scale)) for n in share.shape[::-1])
-    # Shrinking averages over what a pixel covers; enlarging interpolates between pixels.
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    share, weighted = (
-        np.asarray(cv2.resize(plane, size, interpolation=how), np.float32)
-        for plane in (share, weighted)
-    )
-    inside = share >= _COVERED
-    return np.where(inside, weighted / np.maximum(share, _COVERED) + middle, np.float32(0)), inside
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from pydantic import Field
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.records import groups, shapes, tables
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import is_copy, is_rendering
 from leukoscope.records.recipes import Recipe
 
 
@@ -63,7 +63,8 @@ def write_dataset(folder: Path, card: DatasetCard, manifest: pl.DataFrame) -> Da
     SchemaError
         If the manifest breaks its shape.
     DataError
-        If a category is not on the card, or a derived cell left its parent's family.
+        If a category is not on the card, a derived cell left its parent's family, a rendering
+        stands beside the cell it shows, or a row has a copy's number and no origin.
     """
     manifest = tables.check(manifest, shapes.MANIFEST)
     _check_manifest(card, manifest)
@@ -229,4 +230,25 @@ def _check_manifest(card: DatasetCard, manifest: pl.DataFrame) -> None:
         raise DataError(
             f"Derived cell {astray['cell_id'][0]} left the family or category of its origin "
             f"{astray['origin'][0]}."
+        )
+    _refuse_twice(derived.filter(is_rendering()))
+    _refuse_orphans(manifest)
+
+
+def _refuse_twice(beside: pl.DataFrame) -> None:
+    if beside.height:
+        raise DataError(
+            f"{beside.height} cells stand here twice, for example {beside['cell_id'][0]} beside "
+            f"its original {beside['origin'][0]}; one row a cell is expected, or scores would "
+            "count it twice. Keep originals and isolated cells in a dataset each."
+        )
+
+
+def _refuse_orphans(manifest: pl.DataFrame) -> None:
+    orphans = manifest.filter(pl.col("copy").is_not_null() & pl.col("origin").is_null())
+    if orphans.height:
+        raise DataError(
+            f"{orphans.height} cells have a copy's number and no origin, for example "
+            f"{orphans['cell_id'][0]}, copy {orphans['copy'][0]}; it would pass for a cell of its "
+            "own. Write what each was made from into the column origin, or empty its copy."
         )

@@ -2,12 +2,25 @@
 
 import polars as pl
 
+ISOLATED = "+isolated"
+"""What the name of a cell without its background adds to the name of the cell it is."""
+
+
+def is_rendering() -> pl.Expr:
+    """Tell renderings: rows named exactly after their origin, with :data:`ISOLATED` behind.
+
+    Names are a manifest's key, so an origin has one rendering at most and no cell is added. Needs
+    the columns ``cell_id`` and ``origin``; never null.
+    """
+    named_after = pl.col("cell_id") == pl.col("origin") + ISOLATED
+    return named_after.fill_null(value=False)
+
 
 def is_copy() -> pl.Expr:
-    """Tell copies, drawn or augmented, by their number in the column ``copy``.
+    """Tell copies: all rows with an origin, augmented or generated, that are no renderings.
 
-    A copy is training material only: in a test it would count its cell twice. A row with an
-    ``origin`` but no ``copy`` is its origin in another rendering, one for one, as a cell without
-    its background is; it adds no cell to its dataset, so it goes where its origin goes.
+    A copy is training material only: in a test it would count its cell twice. A rendering stands
+    for its cell and goes where that goes. The column ``copy`` is not asked: a generator may leave
+    it null, and a row of unknown making must not reach a test. Needs ``cell_id`` and ``origin``.
     """
-    return pl.col("copy").is_not_null()
+    return pl.col("origin").is_not_null() & ~is_rendering()

@@ -64,13 +64,15 @@ FINDINGS = Shape(
 MEASURES = Shape(
     "measures",
     required={"cell_id": TEXT, "category": TEXT, "mask": TEXT},
-    optional={"case": TEXT, "family": TEXT, "flags": TEXT, "confidence": REAL}
+    optional={"case": TEXT, "family": TEXT, "origin": TEXT, "copy": WHOLE}
+    | {"flags": TEXT, "confidence": REAL}
     | dict.fromkeys(COLUMNS, REAL),
     key=("cell_id",),
     allowed={"mask": ("given", "found", "none")},
 )
 """Measures of each cell, on a mask that was ``given`` with the dataset or ``found`` in the picture;
-with ``none`` they are null, and ``flags`` says why."""
+with ``none`` they are null, and ``flags`` says why. ``origin`` and ``copy`` are the manifest's: a
+copy is no further cell where cells are counted."""
 PREDICTIONS = Shape(
     "predictions",
     required={"cell_id": TEXT, "predicted": TEXT},

@@ -29,7 +29,7 @@ from leukoscope.training.cells import gather, training_draw
 from leukoscope.training.loop import Fit, best_row, fit
 from leukoscope.training.recipe import TrainingRecipe
 
-_USED = ("cell_id", "path", "content", "category", "case", "family", "copy")
+_USED = ("cell_id", "path", "content", "category", "case", "family", "origin")
 
 
 def train_run(

@@ -1,0 +1,122 @@
+"""Laws of the empty field and of absorption."""
+
+import functools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from tests.reference import isolation_reference as reference
+
+from leukoscope.foundation.streams import stream
+from leukoscope.intake.phantom import PhantomRecipe, cells
+from leukoscope.morphology.field import blank_colour, cell_of_removed_background, optical_density
+from leukoscope.morphology.masks import without_background
+
+COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
+SMALL = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
+DARKEST = 4.0
+
+
+@given(SMALL)
+def test_where_pixels_lie_says_nothing_of_the_field(image):
+    """Pixels in another order have the same blank colour, within 1 to 255."""
+    blank = blank_colour(image)
+    other = stream(1, "order").permutation(image.reshape(-1, 3))[None]
+    np.testing.assert_array_equal(blank_colour(other), blank)
+    assert blank.shape == (3,)
+    assert ((blank >= 1) & (blank <= 255)).all()
+
+
+@pytest.mark.parametrize("share", [0.12, 0.5, 1.0])
+def test_the_field_is_found_where_little_of_it_is_seen(share):
+    """A tenth of the picture is enough for the colour of the lamp."""
+    rng = stream(2, "field", str(share))
+    image = rng.integers(40, 150, (60, 60, 3)).astype(np.uint8)
+    empty = rng.random((60, 60)) < share
+    noise = rng.normal(0, 2, (int(empty.sum()), 3))
+    image[empty] = np.clip(np.rint(noise + np.array((238, 222, 190))), 0, 255)
+    # The brightest tenth in green is a little brighter in green than the field is in the mean.
+    assert blank_colour(image) == pytest.approx((238, 222, 190), abs=5)
+
+
+@given(SMALL, COLOURS.map(lambda colour: tuple(max(level, 1) for level in colour)))
+def test_density_is_a_logarithm_pixel_by_pixel(image, blank):
+    """Plain arithmetic gives the same; the blank colour itself has none."""
+    seen = optical_density(image, np.array(blank, np.float32))
+    assert seen.dtype == np.float32
+    expected = [
+        [
+            [reference.density(v, b, darkest=DARKEST) for v, b in zip(p, blank, strict=True)]
+            for p in r
+        ]
+        for r in image.tolist()
+    ]
+    np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_twice_the_dye_has_twice_the_density():
+    """Beer and Lambert: densities add up, whatever the lamp."""
+    blank = np.array([250, 236, 222], np.float32)
+    once = np.array([0.3, 0.5, 0.2])
+    image = np.rint(blank * np.exp(-np.outer([0, 1, 2], once)))[None].astype(np.uint8)
+    seen = optical_density(image, blank)[0]
+    np.testing.assert_allclose(seen, np.outer([0, 1, 2], once), atol=0.01)
+
+
+def test_smoothing_changes_no_even_picture():
+    """A blur of one colour is that colour; of a speck it is less."""
+    blank = np.array([250, 236, 222], np.float32)
+    image = np.full((20, 20, 3), (200, 150, 180), np.uint8)
+    even = optical_density(image, blank)
+    np.testing.assert_allclose(optical_density(image, blank, blur_px=1.5), even, atol=1e-5)
+    image[10, 10] = 20
+    assert optical_density(image, blank, blur_px=1.5).max() < optical_density(image, blank).max()
+
+
+# Backgrounds that were removed
+
+
+@functools.cache
+def phantoms():
+    return list(cells(PhantomRecipe(name="field", seed=6, n_cases=2, cells_per_case=4)))
+
+
+@given(COLOURS)
+def test_a_removed_background_is_seen_whatever_its_colour(fill):
+    """The cell is found exactly: holes of the fill's colour are filled; its border may lose some.
+
+    Only the fill's very colour on the cell's border cannot be told from the fill.
+    """
+    cell = phantoms()[0].cell_mask
+    image = without_background(phantoms()[0].image, cell, fill)
+    seen = cell_of_removed_background(image)
+    alike = cell & (image == np.array(fill)).all(axis=2)
+    assert seen is not None
+    assert not (seen & ~cell).any()
+    assert not (cell & ~seen & ~alike).any()
+
+
+@given(arrays(bool, (7, 7)).filter(np.any))
+def test_holes_are_the_cells(mask):
+    """What cannot be reached from outside belongs to the cell; two things are not one cell."""
+    image = np.full((9, 9, 3), 200, np.uint8)
+    image[1:-1, 1:-1][mask] = (120, 60, 160)
+    seen = cell_of_removed_background(image)
+    n_things, _ = cv2.connectedComponents(np.pad(mask, 1).astype(np.uint8), connectivity=8)
+    assert (seen is None) == (n_things != 2)
+    if seen is not None:
+        pixels = reference.pixels_of(np.pad(mask, 1).tolist())
+        assert reference.pixels_of(seen.tolist()) == reference.filled(pixels, 9, 9)
+
+
+def test_real_fields_are_not_taken_for_removed_ones():
+    """No phantom picture has one, nor has a fill with one other pixel in the frame, nor a fill."""
+    for cell in phantoms():
+        assert cell_of_removed_background(cell.image) is None
+    image = without_background(phantoms()[0].image, phantoms()[0].cell_mask, (255, 255, 255))
+    image[0, 5, 1] -= 1
+    assert cell_of_removed_background(image) is None
+    assert cell_of_removed_background(np.full((20, 20, 3), 77, np.uint8)) is None
