@@ -54,6 +54,7 @@ def faults(cells, finished, tmp_path_factory, one_thread):
     folder = tmp_path_factory.mktemp("faults")
     pictures(folder / "one-category", {"band": 3})
     (folder / "empty").mkdir()
+    (folder / "folder.csv").mkdir()
     texts = {
         "misspelt.yaml": TRAINING.replace("learning_rate", "learning_rte"),
         "no.yaml": "model: [",
@@ -168,11 +169,13 @@ CASES = {
     "missing dataset, isolate": ("isolate nowhere --out d", 3, "not a dataset folder"),
     "missing dataset, measure": ("measure nowhere --out m.csv", 3, "not a dataset folder"),
     "isolated set exists": ("isolate CELLS --out one-category", 2, "left untouched"),
-    "unknown fill": ("isolate CELLS --out d --fill whit", 2, "Did you mean white"),
+    "unknown fill": ("isolate CELLS --out d --fill whit", 2, "white? Nothing was"),
     "copies without background": ("isolate copies --out d", 3, "copies of cells"),
     "missing picture, isolate": ("isolate lost --out d", 3, "c/1.png of"),
     "missing picture, measure": ("measure lost --out m.csv", 3, "c/1.png of"),
     "measures exist": ("measure CELLS --out taken.csv", 2, "left untouched"),
+    "measures in a missing folder": ("measure CELLS --out nowhere/m.csv", 2, "no folder nowhere"),
+    "measures onto a folder": ("measure CELLS --out folder.csv", 2, "is a folder"),
     "measures in no table": ("measure CELLS --out m.txt", 2, ".parquet or .csv"),
     "demo among other things": ("demo --out one-category", 2, "left untouched"),
     "demo over a file": ("demo --out taken.csv", 2, "left untouched"),

@@ -18,7 +18,7 @@ from leukoscope.intake.phantom import cells as phantoms
 from leukoscope.intake.sources import list_folder
 from leukoscope.intake.splits import hold_out, k_fold
 from leukoscope.intake.store import open_store
-from leukoscope.morphology.isolation import FLAGS, isolate_cell
+from leukoscope.morphology.isolation import FLAGS, Isolation, isolate_cell
 from leukoscope.morphology.masks import levels_of
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, read_dataset, read_split, write_dataset
@@ -237,14 +237,15 @@ def test_a_picture_without_a_cell_is_left_out_and_named(some_empty, part):
     named = tables.read_table(made.folder / "splits-all.parquet", shapes.SPLITS)["cell_id"]
     assert set(named) == set(made.manifest["cell_id"])
     findings = tables.read_table(made.folder / "findings.csv", shapes.FINDINGS)
-    left_out = findings.filter(pl.col("detail").str.starts_with("left out"))
+    left_out = findings.filter(pl.col("detail").str.contains("left out"))
     assert set(left_out["cell_id"]) == empty
     assert set(left_out["severity"]) == {"warning"}
-    assert all(FLAGS["blank"] in detail for detail in left_out["detail"])
+    assert all(detail.startswith(f"blank: {FLAGS['blank']}; ") for detail in left_out["detail"])
     n = some_empty.manifest.height
     assert noted[0] == f"{n - 2} of {n} cells were isolated."
     assert noted[1].startswith("Left out, no leukocyte found: 2 (blank 2)")
     assert noted[1].endswith("out/findings.csv.")
+    assert not any("No cell is left" in note for note in noted)
 
 
 def test_every_flag_becomes_a_finding(some_empty, part):
@@ -253,31 +254,60 @@ def test_every_flag_becomes_a_finding(some_empty, part):
     findings = tables.read_table(made.folder / "findings.parquet", shapes.FINDINGS)
     details = dict(findings.filter(pl.col("check") == "isolate").select("cell_id", "detail").rows())
     for row in made.manifest.to_dicts():
-        told = "; ".join(FLAGS[flag] for flag in json.loads(row["draw"])["flags"])
+        told = "; ".join(f"{flag}: {FLAGS[flag]}" for flag in json.loads(row["draw"])["flags"])
         assert details.get(row["cell_id"], "") == told
 
 
 def test_findings_name_planted_oddities_and_no_others():
-    """Left out, odd, common and plain cells: three findings, each with its weight and words."""
+    """Left out, odd and plain cells: two findings, the names of their flags first."""
     planted = [
         ("none", None, 0.0, ["no leukocyte"]),
-        ("odd", "images/1.png", 0.4, ["no cytoplasm", "unsure"]),
-        ("common", "images/2.png", 0.9, ["no cytoplasm"]),
-        ("plain", "images/3.png", 0.9, []),
+        ("odd", "images/1.png", 0.4, ["cut by the border", "unsure"]),
+        ("plain", "images/2.png", 0.9, []),
     ]
     rows = [
         dict(zip(("cell_id", "path", "confidence", "flags"), row, strict=True)) for row in planted
     ]
     found = room._findings(pl.DataFrame(rows, schema=room._OUTCOME))
     seen = {row["cell_id"]: (row["severity"], row["score"]) for row in found.to_dicts()}
-    assert seen == {
-        "none": ("warning", 0.0),
-        "odd+isolated": ("warning", 0.4),
-        "common+isolated": ("info", 0.9),
-    }
+    assert seen == {"none": ("warning", 0.0), "odd+isolated": ("warning", 0.4)}
     details = dict(found.select("cell_id", "detail").rows())
-    assert details["odd+isolated"] == f"{FLAGS['no cytoplasm']}; {FLAGS['unsure']}"
-    assert details["none"].endswith(FLAGS["no leukocyte"])
+    assert details["odd+isolated"] == (
+        f"cut by the border: {FLAGS['cut by the border']}; unsure: {FLAGS['unsure']}"
+    )
+    assert details["none"].startswith(f"no leukocyte: {FLAGS['no leukocyte']}; left out")
+
+
+@pytest.mark.parametrize("flags", [[], ["unsure"], ["cut by the border", "unsure"]])
+def test_a_draw_tells_the_doubt_that_was_written_into_it(flags):
+    """Writing and reading are inverses."""
+    draw = room._draw(Isolation(None, 0.25, tuple(flags), (1, 2, 3)), (0, 0, 0))
+    assert room.doubt_of(draw) == {"confidence": 0.25, "flags": flags}
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [None, "", "null", "[1]", "unsure", "{}", '{"confidence": 7, "flags": "unsure"}']
+    + ['{"confidence": NaN}', '{"confidence": "0.5"}'],
+)
+def test_a_draw_that_tells_no_doubt_gives_none(draw):
+    """What another program wrote there is neither sure nor unsure."""
+    assert room.doubt_of(draw) == {"confidence": None, "flags": None}
+
+
+def test_a_category_that_lost_all_its_cells_is_noted(tmp_path):
+    """By its name, and last; the others are not named."""
+    pictures = {
+        f"{cell.category}/{i:02d}.png": cell.image for i, cell in enumerate(phantoms(RECIPE))
+    }
+    pictures |= {f"band/{i}.png": EMPTY - np.uint8(i) for i in range(2)}
+    noted = []
+    with progress.noting(noted.append):
+        room.isolate_dataset(collection(tmp_path, pictures), out=tmp_path / "out", fill="blank")
+    assert noted[-1] == "No cell is left of band; the dataset keeps the name."
+    made = read_dataset(tmp_path / "out")
+    assert "band" in made.card.categories
+    assert "band" not in set(made.manifest["category"])
 
 
 def test_cells_of_one_name_have_files_of_their_own(some_empty, part):
@@ -336,7 +366,7 @@ def test_both_sets_in_one_manifest_are_refused(known, made, tmp_path):
 
 def test_an_unknown_fill_is_refused(known, tmp_path):
     """The near name is given."""
-    with pytest.raises(UsageError, match=r"No fill is called 'whit'\. Did you mean white"):
+    with pytest.raises(UsageError, match=r"called 'whit'\. Did you mean white\? Nothing was"):
         room.isolate_dataset(known, out=tmp_path / "out", fill="whit")
     assert names_below(tmp_path) == []
 

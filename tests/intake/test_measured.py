@@ -24,7 +24,7 @@ from leukoscope.morphology.masks import Masks
 from leukoscope.morphology.measures import measure_cell
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, read_dataset
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import ISOLATED, is_copy
 
 RECIPE = PhantomRecipe(
     name="few",
@@ -97,13 +97,16 @@ def test_without_a_mask_the_leukocyte_is_found(known):
 
 @pytest.mark.parametrize("fill", ["blank", "white", "black"])
 def test_a_cell_alone_measures_as_it_did_among_others(known, tmp_path, fill):
-    """What was taken away is outside the mask: every measure is the same to the bit."""
-    told = ("origin", "copy", "mask", "confidence", "flags")
-    before = measure_dataset(without_masks(known)).drop(told)
+    """What was taken away is outside the mask: every measure is the same to the bit.
+
+    So are confidence and flags, which are those that the mask was found with.
+    """
+    before = measure_dataset(without_masks(known)).drop("origin", "copy", "mask")
     alone = read_dataset(isolate_dataset(known, out=tmp_path / "alone", fill=fill))
     after = measure_dataset(alone)
     assert set(after["mask"]) == {"given"}
     assert (after["cell_id"] == after["origin"] + "+isolated").all()
+    assert after["confidence"].null_count() == 0
     after = after.with_columns(cell_id="origin").sort("cell_id")
     assert_frame_equal(after.select(before.columns), before, check_exact=True)
 
@@ -165,6 +168,29 @@ def test_a_table_comes_back_as_it_was_written(given, tmp_path, ending):
     assert_frame_equal(tables.read_table(tmp_path / f"m.{ending}", shapes.MEASURES), given)
 
 
+def as_renderings(dataset, **columns):
+    """Pass a dataset's cells off as isolated ones."""
+    manifest = dataset.manifest.with_columns(
+        cell_id=pl.col("cell_id") + ISOLATED, origin=pl.col("cell_id"), **columns
+    )
+    return Dataset(dataset.folder, dataset.card, manifest)
+
+
+DRAW = '{"confidence": 0.5, "flags": ["cut by the border", "unsure"]}'
+
+
+def test_planted_doubt_of_renderings_reaches_the_table(known, given):
+    """Of all renderings, of none whose draw does not tell it, and of no other given mask."""
+    table = measure_dataset(as_renderings(known, draw=pl.lit(DRAW)))
+    assert set(table.select("mask", "confidence", "flags").rows()) == {
+        ("given", 0.5, "cut by the border; unsure")
+    }
+    silent = measure_dataset(as_renderings(known, draw=pl.lit(None, pl.String)))
+    assert set(silent.select("confidence", "flags").rows()) == {(None, None)}
+    drawn = known.manifest.with_columns(draw=pl.lit(DRAW))
+    assert_frame_equal(measure_dataset(Dataset(known.folder, known.card, drawn)), given)
+
+
 # Masks that are not what they should be
 
 
@@ -172,21 +198,30 @@ def grey(shape, level):
     return encoded(np.full(shape, level, np.uint8), "PNG")
 
 
+def binary(side):
+    """Write a square on nothing, 255 on 0."""
+    levels = np.zeros((side, side), np.uint8)
+    levels[side // 4 : -side // 4, side // 4 : -side // 4] = 255
+    return encoded(levels, "PNG")
+
+
 FAULTS = {
     "gone": (None, r"cannot be read"),
     "no picture": (b"mask", r"is broken or no PNG picture"),
-    "no bytes": (b"", r"is broken or no PNG picture"),
+    "no bytes": (b"", r"is broken or no PNG picture\. Nothing"),
     "another size": (grey((72, 71), 255), r"has 71 × 72 pixels, its picture 72 × 72"),
     "empty": (grey((72, 72), 0), r"holds no nucleus: its levels are 0 to 0"),
     "no nucleus": (grey((72, 72), 128), r"holds no nucleus: its levels are 128 to 128"),
-    "levels of another house": (grey((72, 72), 1), r"its levels are 1 to 1, where 0 is outside"),
+    "levels of another house": (grey((72, 72), 1), r"its levels are 1 to 1, where 0 outside"),
+    "binary": (binary(72), r"no cytoplasm, .* its nucleus; 0 outside, 128 cytoplasm and 255"),
+    "all nucleus": (grey((72, 72), 255), r"no cytoplasm, .* its nucleus; 0 outside, 128 cyto"),
     "in colour": (encoded(np.zeros((72, 72, 3), np.uint8), "PNG"), r"is stored as RGB; a grey"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_mask_that_cannot_be_used_is_named(known, tmp_path, fault):
-    """Never passed over for one that is found: what is wrong, and what to do."""
+    """Never passed over for one that is found: which cell's, where, what is wrong, what to do."""
     data, told = FAULTS[fault]
     folder = shutil.copytree(known.folder, tmp_path / "d")
     path = folder / known.manifest["mask_path"][3]
@@ -195,8 +230,24 @@ def test_a_mask_that_cannot_be_used_is_named(known, tmp_path, fault):
         path.write_bytes(data)
     with pytest.raises(DataError, match=told) as seen:
         measure_dataset(read_dataset(folder))
-    assert str(seen.value).startswith(f"Mask {known.manifest['mask_path'][3]} ")
-    assert "Nothing was written" in str(seen.value)
+    cell_id, mask = known.manifest.select("cell_id", "mask_path").row(3)
+    said = str(seen.value)
+    assert said.startswith(f"Cell {cell_id}: mask {mask} of {folder} ")
+    assert "Nothing was written. Mend the mask, or ingest the pictures without masks" in said
+    assert "object at" not in said
+
+
+def test_an_isolated_cell_may_be_all_nucleus(known, tmp_path):
+    """It was found so, and is measured so; a mask gone is found again by isolating again."""
+    folder = shutil.copytree(known.folder, tmp_path / "d")
+    path = folder / known.manifest["mask_path"][3]
+    path.write_bytes(binary(72))
+    alone = as_renderings(Dataset(folder, known.card, known.manifest[3:4]))
+    row = measure_dataset(alone).to_dicts()[0]
+    assert row["nucleus_area_px2"] == row["cell_area_px2"] > 0
+    path.unlink()
+    with pytest.raises(DataError, match=r"or isolate the originals again\.$"):
+        measure_dataset(alone)
 
 
 def test_a_mask_cut_short_anywhere_is_named(known, tmp_path):

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 import leukoscope
-from leukoscope.foundation.errors import DataError
+from leukoscope.foundation import progress
+from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.records.lineage import is_copy
@@ -79,3 +80,23 @@ def test_measures_say_on_which_masks_they_stand(cells, alone, tmp_path):
         assert table["cell_id"].to_list() == read_dataset(dataset).manifest["cell_id"].to_list()
         assert set(table["mask"]) == {"given"}
         assert table["cell_area_px2"].null_count() == 0
+
+
+def test_a_place_that_takes_no_table_is_refused_before_the_work(cells, tmp_path):
+    """No cell is measured first, and nothing is made; what stood there stays."""
+    (tmp_path / "m.csv").mkdir()
+    (tmp_path / "file").write_text("mine")
+    worked = []
+    with progress.listening(lambda *told: worked.append(told)), progress.noting(worked.append):
+        for name, said in (
+            ("m.csv", "is a folder; it was left untouched"),
+            ("nowhere/m.csv", "There is no folder .*nowhere to write m.csv in"),
+            ("file/m.csv", "There is no folder .*file to write m.csv in"),
+        ):
+            with pytest.raises(UsageError, match=said):
+                leukoscope.measure(cells, out=tmp_path / name)
+        # No permission is asked here: the administrator has them all.
+        with pytest.raises(RunError, match="could not be written"):
+            leukoscope.measure(cells, out=tmp_path / f"{'m' * 250}.csv")
+    assert worked == []
+    assert {path.name for path in tmp_path.rglob("*")} == {"m.csv", "file"}

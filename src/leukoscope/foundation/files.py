@@ -172,6 +172,32 @@ def refuse_existing(path: Path) -> None:
         raise UsageError(f"{path} is a file; it was left untouched. Give --out a new name.")
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse, before the work for it, a file that could not be written at *path* after.
+
+    Raises
+    ------
+    UsageError
+        If anything stands at *path*, or its folder is missing.
+    RunError
+        If its folder cannot be written.
+    """
+    path = Path(path)
+    with _disk_errors(path):
+        refuse_existing(path)
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; it was left untouched. Give --out a file name.")
+        if not path.parent.is_dir():
+            raise UsageError(
+                f"There is no folder {path.parent} to write {path.name} in. Nothing was written. "
+                "Make the folder, or give --out another place."
+            )
+        # Under a name as long as the one it will be written by.
+        prefix = f".{path.name}."
+        with tempfile.NamedTemporaryFile(prefix=prefix, suffix=".part", dir=path.parent):
+            pass
+
+
 def refuse_table_name(path: Path) -> None:
     """Raise UsageError if a folder to be made is named like a table."""
     if Path(path).suffix.lower() in {".csv", ".parquet"}:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from leukoscope.foundation import files, progress
-from leukoscope.foundation.errors import DataError, unknown_name
+from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.intake.decode import content_of, decode_known, encode_png
 from leukoscope.intake.ingest import repeated_contents
 from leukoscope.morphology.isolation import FLAGS, Isolation, isolate_cell
@@ -39,8 +39,6 @@ _OUTCOME = {
     "flags": pl.List(pl.String),
 }
 """What came of one cell; null in path, and in what follows from the masks, if none was found."""
-_COMMON = ("no cytoplasm",)
-"""Flags that are nothing odd: a lymphocyte may show a nucleus alone."""
 
 
 class IsolationRecipe(Recipe):
@@ -68,7 +66,8 @@ def isolate_dataset(dataset: Dataset, *, out: Path, fill: str) -> Path:
     -------
     Path
         *out*, which owns its pictures and masks. A cell in which no leukocyte was found is
-        left out of pictures and splits; it stands in the findings, as flagged cells do.
+        left out of pictures and splits; it stands in the findings, as flagged cells do: there
+        ``detail`` names and explains each flag, and ``score`` is the confidence, 0 to 1.
         In the manifest ``origin`` is the original's cell_id, and ``draw`` holds, as JSON, the
         colours ``fill_rgb`` and ``blank_rgb``, the ``confidence`` and the ``flags`` of the cell.
 
@@ -81,7 +80,7 @@ def isolate_dataset(dataset: Dataset, *, out: Path, fill: str) -> Path:
     """
     out = Path(out)
     if fill not in get_args(Fill):
-        raise unknown_name("fill", fill, get_args(Fill))
+        raise UsageError(f"{unknown_name('fill', fill, get_args(Fill))} Nothing was written.")
     recipe = IsolationRecipe.model_validate({"fill": fill})
     _refuse_copies(dataset)
     splits = _splits_of(dataset)
@@ -102,6 +101,7 @@ def isolate_dataset(dataset: Dataset, *, out: Path, fill: str) -> Path:
 
     files.build_folder(out, build)
     _note(outcomes, out)
+    _note_emptied(dataset.manifest, outcomes)
     return out
 
 
@@ -197,6 +197,29 @@ def _draw(found: Isolation, fill_rgb: tuple[int, int, int]) -> str:
     )
 
 
+def doubt_of(draw: str | None) -> dict[str, Any]:
+    """Read from an isolated cell's ``draw`` how sure its masks are.
+
+    Returns
+    -------
+    dict
+        ``confidence``, 0 to 1, and ``flags``, a list of names; each None where the draw does not
+        tell it, as that of a cell which another program took from its background.
+    """
+    try:
+        told = json.loads(draw or "{}")
+    except ValueError:
+        told = {}
+    told = told if isinstance(told, dict) else {}
+    confidence, flags = told.get("confidence"), told.get("flags")
+    if not (isinstance(confidence, int | float) and 0 <= confidence <= 1):
+        confidence = None
+    return {
+        "confidence": confidence if confidence is None else float(confidence),
+        "flags": [str(flag) for flag in flags] if isinstance(flags, list) else None,
+    }
+
+
 def _bounds(mask: Mask) -> list[int]:
     """Give left, top, right and bottom of a mask in pixels, the last two just outside."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -244,17 +267,14 @@ def _findings(outcomes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _finding(row: dict[str, Any]) -> dict[str, Any]:
-    told = "; ".join(FLAGS[flag] for flag in row["flags"])
-    if row["path"] is None:
-        cell_id, told = row["cell_id"], f"left out, for no leukocyte was found: {told}"
-    else:
-        cell_id = row["cell_id"] + ISOLATED
-    is_common = row["path"] is not None and set(row["flags"]) <= set(_COMMON)
+    # The names come first, so that a table can be filtered by them.
+    told = "; ".join(f"{flag}: {FLAGS[flag]}" for flag in row["flags"])
+    is_left_out = row["path"] is None
     return {
         "check": "isolate",
-        "cell_id": cell_id,
-        "severity": "info" if is_common else "warning",
-        "detail": told,
+        "cell_id": row["cell_id"] if is_left_out else row["cell_id"] + ISOLATED,
+        "severity": "warning",
+        "detail": f"{told}; left out, no leukocyte was found" if is_left_out else told,
         "score": row["confidence"],
     }
 
@@ -280,6 +300,15 @@ def _note(outcomes: pl.DataFrame, out: Path) -> None:
         )
     if flagged.height:
         progress.note(f"Kept and flagged: {flagged.height} ({_tally(flagged)}); {where}.")
+
+
+def _note_emptied(manifest: pl.DataFrame, outcomes: pl.DataFrame) -> None:
+    """Tell which categories had cells and have none any more."""
+    found = outcomes.filter(pl.col("path").is_not_null()).select("cell_id")
+    left = manifest.join(found, on="cell_id", how="semi")["category"]
+    emptied = sorted(set(manifest["category"]) - set(left))
+    if emptied:
+        progress.note(f"No cell is left of {', '.join(emptied)}; the dataset keeps the name.")
 
 
 def _tally(outcomes: pl.DataFrame) -> str:

@@ -7,27 +7,30 @@ import struct
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import Pixels, decode_known
+from leukoscope.intake.isolated import doubt_of
 from leukoscope.morphology.isolation import isolate_cell
 from leukoscope.morphology.masks import Levels, Masks, masks_of
 from leukoscope.morphology.measures import measure_cell
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, open_pictures
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import is_copy, is_rendering
 
 _CHUNK = 256
+_EXPECTED = "0 outside, 128 cytoplasm and 255 nucleus are expected"
 # What Pillow's readers let out on broken files.
 _BROKEN = (EOFError, LookupError, OSError, SyntaxError, ValueError, struct.error, zlib.error)
 _KEPT = ("cell_id", "category", "case", "family", "origin", "copy")
-_USED = (*_KEPT, "path", "content", "mask_path", "um_per_px")
+_USED = (*_KEPT, "path", "content", "mask_path", "draw", "um_per_px")
 
 
 def measure_dataset(dataset: Dataset) -> pl.DataFrame:
@@ -44,16 +47,18 @@ def measure_dataset(dataset: Dataset) -> pl.DataFrame:
     polars.DataFrame
         A measures table, one row a cell; ``origin`` and ``copy`` are the manifest's. Where no
         leukocyte was found, ``mask`` is ``none``, the measures are null and ``flags`` says why.
+        ``confidence`` and ``flags`` of an isolated cell are those its mask was found with; they
+        are null for other given masks.
         Measures in micrometres are null where the scale is not known.
 
     Raises
     ------
     DataError
-        If a picture or mask is gone or broken, or a mask is empty or of another size than
-        its picture.
+        If a picture or mask is gone or broken, or a mask is empty, of another size than
+        its picture, or shows a nucleus without cytoplasm and was not found by isolation.
     """
-    measure = _measurer(open_pictures(dataset), files.open_collection(dataset.folder))
-    cells = dataset.manifest.select(*_USED, in_own_folder=is_copy())
+    measure = _measurer(open_pictures(dataset), dataset.folder)
+    cells = dataset.manifest.select(*_USED, in_own_folder=is_copy(), is_rendering=is_rendering())
     parts = [pl.DataFrame(schema=shapes.MEASURES.columns)]
     # More threads than cores wait for each other: this is arithmetic, hardly any reading.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -67,16 +72,18 @@ def measure_dataset(dataset: Dataset) -> pl.DataFrame:
 
 
 def _measurer(
-    read: Callable[[str, bool], bytes], read_own: Callable[[str], bytes]
+    read: Callable[[str, bool], bytes], folder: Path
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    read_own = files.open_collection(folder)
+
     def measure(cell: dict[str, Any]) -> dict[str, Any]:
         path = cell["path"]
         data = read(path, cell["in_own_folder"])
         image = decode_known(data, name=path, content=cell["content"])
         row = {name: cell[name] for name in _KEPT}
         if cell["mask_path"] is not None:
-            masks: Masks | None = _given_masks(read_own, cell["mask_path"], image)
-            row["mask"] = "given"
+            masks: Masks | None = _given_masks(read_own, cell, folder, image)
+            row |= {"mask": "given"} | _doubt_of_given(cell)
         else:
             found = isolate_cell(image)
             masks = found.masks
@@ -85,6 +92,12 @@ def _measurer(
         return row if masks is None else row | _measures(cell, image, masks)
 
     return measure
+
+
+def _doubt_of_given(cell: dict[str, Any]) -> dict[str, Any]:
+    """Give confidence and flags of a given mask: known of renderings alone."""
+    doubt = doubt_of(cell["draw"] if cell["is_rendering"] else None)
+    return doubt | {"flags": "; ".join(doubt["flags"] or ()) or None}
 
 
 def _measures(cell: dict[str, Any], image: Pixels, masks: Masks) -> dict[str, float | None]:
@@ -96,19 +109,29 @@ def _measures(cell: dict[str, Any], image: Pixels, masks: Masks) -> dict[str, fl
     return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 
-def _given_masks(read_own: Callable[[str], bytes], path: str, image: Pixels) -> Masks:
+def _given_masks(
+    read_own: Callable[[str], bytes], cell: dict[str, Any], folder: Path, image: Pixels
+) -> Masks:
     """Read a mask picture and make sure that it is one of this picture's."""
+    path, name = cell["mask_path"], f"{cell['mask_path']} of {folder}"
     try:
-        levels = _levels(read_own(path), path, image.shape[:2])
+        masks = masks_of(_levels(read_own(path), name, image.shape[:2]))
+        # Isolation may find no cytoplasm; from elsewhere it is a mask of the whole cell alone.
+        if not cell["is_rendering"]:
+            _refuse_all_nucleus(masks, name)
     except DataError as error:
+        other = (
+            "isolate the originals again"
+            if cell["is_rendering"]
+            else "ingest the pictures without masks, to have the leukocytes looked for"
+        )
         raise DataError(
-            f"Mask {error} Nothing was written. Mend it, or empty the cell's mask_path in the "
-            "manifest to have the leukocyte looked for."
+            f"Cell {cell['cell_id']}: mask {error} Nothing was written. Mend the mask, or {other}."
         ) from None
-    return masks_of(levels)
+    return masks
 
 
-def _levels(data: bytes, path: str, shape: tuple[int, int]) -> Levels:
+def _levels(data: bytes, name: str, shape: tuple[int, int]) -> Levels:
     """Decode a grey PNG of 8 bits and of a known shape. Raises DataError for any other file."""
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
@@ -116,21 +139,31 @@ def _levels(data: bytes, path: str, shape: tuple[int, int]) -> Levels:
             if picture.size != shape[::-1]:
                 (width, height), (tall, wide) = picture.size, shape
                 raise DataError(
-                    f"{path} has {width} × {height} pixels, its picture {wide} × {tall}."
+                    f"{name} has {width} × {height} pixels, its picture {wide} × {tall}."
                 )
             if picture.mode != "L":
                 raise DataError(
-                    f"{path} is stored as {picture.mode}; a grey PNG of 8 bits is expected."
+                    f"{name} is stored as {picture.mode}; a grey PNG of 8 bits is expected."
                 )
             levels = np.array(picture, dtype=np.uint8)
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is broken or no PNG picture.") from None
     except (*_BROKEN, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is broken or no PNG picture ({error}).") from None
+        raise DataError(f"{name} is broken or no PNG picture ({error}).") from None
     if not masks_of(levels).nucleus.any():
         raise DataError(
-            f"{path} holds no nucleus: its levels are {levels.min()} to {levels.max()}, where 0 is "
-            "outside, 128 cytoplasm and 255 nucleus."
+            f"{name} holds no nucleus: its levels are {levels.min()} to {levels.max()}, where "
+            f"{_EXPECTED}."
         )
     return levels
+
+
+def _refuse_all_nucleus(masks: Masks, name: str) -> None:
+    if np.array_equal(masks.nucleus, masks.cell):
+        raise DataError(
+            f"{name} holds no cytoplasm, so that the whole cell would be measured as its nucleus; "
+            f"{_EXPECTED}."
+        )
 
 
 def _note(table: pl.DataFrame) -> None:

@@ -61,7 +61,7 @@ def with_black_filled(image: Pixels) -> tuple[Pixels, npt.NDArray[np.float32]]:
     if black.all():
         return image, blank_colour(image)
     blank = removed_blank() if black.mean() > _MOSTLY_BLACK else blank_colour(image[~black][None])
-    return np.where(black[..., None], np.round(blank).astype(np.uint8), image), blank
+    return filled_outside(image, ~black, blank), blank
 
 
 def removed_blank() -> npt.NDArray[np.float32]:
@@ -144,22 +144,26 @@ def _from_frame(mask: Mask) -> Mask:
     return np.isin(label, frame[frame > 0])
 
 
-def cell_of_removed_background(image: Pixels) -> Mask | None:
-    """Find the cell of a picture whose background was replaced by one colour before.
+def thing_before_one_colour(image: Pixels) -> Mask | None:
+    """Find what stands before one exact colour: a cell whose background was removed, or a field.
 
     Returns
     -------
     ndarray of bool, shape (h, w), or None
-        None if the frame has more than one colour, or more than one thing stands before it: then
-        the field is a real one, perhaps overexposed.
+        Its holes filled; None if the frame has more than one colour, or there is more or less
+        than one thing: then the picture is taken for an ordinary one, perhaps overexposed.
     """
     frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     if (frame != frame[0]).any():
         return None
     thing = (image != frame[0]).any(axis=2).astype(np.uint8)
-    n_things, _ = cv2.connectedComponents(thing, connectivity=8)
-    if n_things != 2:
-        return None
     outlines, _ = cv2.findContours(thing, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if len(outlines) != 1:
+        return None
     # Pixels of the fill's very colour within the cell are the cell's.
     return np.asarray(cv2.drawContours(thing, outlines, -1, 1, cv2.FILLED) > 0)
+
+
+def filled_outside(image: Pixels, inside: Mask, colour: npt.NDArray[np.float32]) -> Pixels:
+    """Replace what lies outside a mask by a colour, shape (3,)."""
+    return np.where(inside[..., None], image, np.round(colour).astype(np.uint8))

@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from leukoscope.morphology import field, nucleus
 from leukoscope.morphology.masks import Mask, Masks, Pixels, box_of, diameter_of
-from leukoscope.morphology.outline import Outlined, outline
+from leukoscope.morphology.outline import outline
 from leukoscope.morphology.touching import part_cells
+
+Colour = npt.NDArray[np.float32]
 
 FLAGS: dict[str, str] = {
     "blank": "the picture holds nothing but one colour",
@@ -32,11 +34,13 @@ SURE = 0.8
 _SMALLEST_PICTURE_PX = 16
 _SMALLEST_CELL_PX = 100
 """Fewest pixels of a cell: a disc of 11 px."""
-_LEAST_CONTRAST, _LEAST_COLOUR = 0.02, 0.03
-"""Standard deviation of the optical density of green, and of red from green or green from blue."""
+_LEAST_CONTRAST, _LEAST_COLOUR = 0.15, 0.12
+"""Range of the absorbance index of green, and of red from green or green from blue, smoothed."""
 _FINDING_SIDE_PX = 144
 _FINDING_BLUR_PX = 1.2
 _HALF = 0.5
+_EMPTY, _EMPTY_OF_FIELD, _NUCLEUS_OF_CELL = 0.06, 0.3, 0.22
+"""Absorbance of the empty field; least share of it in a field; least share of nucleus in a cell."""
 _LEAST_BESIDE_ERYTHROCYTES = 0.95
 _LEAST_SHARE = 0.022
 _MOST_OF_FRAME = 0.5
@@ -69,8 +73,8 @@ def isolate_cell(image: Pixels) -> Isolation:
     Parameters
     ----------
     image : ndarray, uint8, shape (h, w, 3)
-        RGB, of any size; the scale is taken from the cell itself. A background that was removed
-        before (one colour all around) is taken as it is.
+        RGB, of any size; the scale is taken from the cell itself. A cell whose background was
+        removed before (one colour all around) is taken as it stands.
 
     Returns
     -------
@@ -78,48 +82,67 @@ def isolate_cell(image: Pixels) -> Isolation:
         The confidence is the smaller Dice of nucleus and of cell between masks made with lower
         and with higher thresholds.
     """
-    removed = field.cell_of_removed_background(image) if image.size else None
-    filled, blank = (image, field.removed_blank())
-    if removed is None and image.size:
+    if min(image.shape[:2]) < _SMALLEST_PICTURE_PX:
+        return Isolation(None, 0.0, ("too small",), (0, 0, 0))
+    thing = field.thing_before_one_colour(image)
+    if thing is None:
         filled, blank = field.with_black_filled(image)
-    reason = _unfit(filled, blank, is_removed=removed is not None)
-    traced = reason or _trace(filled, blank, removed)
+        traced = _examine(filled, blank)
+    else:
+        traced, blank = _cut_out(image, thing)
     blank_rgb = (round(float(blank[0])), round(float(blank[1])), round(float(blank[2])))
     if isinstance(traced, str):
         return Isolation(None, 0.0, (traced,), blank_rgb)
     return Isolation(traced.masks, traced.confidence, _flags(traced), blank_rgb)
 
 
-def _trace(image: Pixels, blank: npt.NDArray[np.float32], removed: Mask | None) -> _Traced | str:
+def _cut_out(image: Pixels, thing: Mask) -> tuple[_Traced | str, Colour]:
+    """Examine a thing cut out of its background: a cell alone, or a round field with cells."""
+    within = nucleus.nucleus_within(image, thing)
+    if _is_field(image, thing, within.mask):
+        blank = field.blank_colour(image[thing][None])
+        return _examine(field.filled_outside(image, thing, blank), blank), blank
+    grey = field.removed_blank()
+    reason = _unfit(field.absorbance(field.filled_outside(image, thing, grey), grey))
+    if not reason and thing.sum() < _SMALLEST_CELL_PX:
+        reason = "too small"
+    if not reason and not (within.mask.any() and _is_stained(image, grey, within.mask)):
+        reason = "no leukocyte"
+    alone = _Traced(Masks(within.mask, thing), within.stability, has_rival=False)
+    return reason or alone, image[0, 0].astype(np.float32)
+
+
+def _is_field(image: Pixels, thing: Mask, stained: Mask) -> bool:
+    """Tell a round field, with little nucleus or much that is as bright as its brightest."""
+    colours = image[thing][None]
+    empty = np.abs(field.absorbance(colours, field.blank_colour(colours))).max(axis=2) < _EMPTY
+    share = stained.sum() / thing.sum()
+    little, much = share < _NUCLEUS_OF_CELL, empty.mean() > _EMPTY_OF_FIELD
+    return bool(little or (much and share < _HALF))
+
+
+def _examine(image: Pixels, blank: Colour) -> _Traced | str:
     """Outline cell and nucleus, or name the flag that says why there are none."""
-    if removed is not None:
-        outlined, found = Outlined(removed, 1.0), None
-    else:
-        small, zoom = _reduced(image)
-        density = field.absorbance(small, blank, blur_px=_FINDING_BLUR_PX)
-        found = nucleus.find_nucleus(density)
-        if found is None:
-            return "no leukocyte"
-        outlined = outline(image, *(_at_size(m, image.shape) for m in (found.mask, found.rivals)))
-    cell = _one_piece(outlined.cell)
-    if cell.sum() < _SMALLEST_CELL_PX:
+    small, zoom = _reduced(image)
+    density = field.absorbance(small, blank, blur_px=_FINDING_BLUR_PX)
+    reason = _unfit(density) or "inverted" * _is_inverted(image)
+    if reason:
+        return reason
+    found = nucleus.find_nucleus(density)
+    if found is None:
+        return "no leukocyte"
+    outlined = outline(image, *(_at_size(m, image.shape) for m in (found.mask, found.rivals)))
+    whole = _one_piece(outlined.cell)
+    if whole.sum() < _SMALLEST_CELL_PX:
         return "too small"
+    parts = part_cells(image, whole, nucleus.nucleus_within(image, whole).mask)
+    cell = _one_piece(min(parts, key=_off_middle))
     within = nucleus.nucleus_within(image, cell)
-    parts = part_cells(image, cell, within.mask) if found else [cell]
-    middle = min(parts, key=_off_middle)
-    if middle is not cell:
-        cell = _one_piece(middle)
-        within = nucleus.nucleus_within(image, cell)
     if not within.mask.any() or not _is_stained(image, blank, within.mask):
         return "no leukocyte"
-    has_rival = len(parts) > 1
-    if found is not None:
-        reason = _too_much_or_little(cell, density, zoom)
-        if reason:
-            return reason
-        has_rival = has_rival or nucleus.has_another(found, _at_size(cell, density.shape))
-    stability = min(outlined.stability, within.stability)
-    return _Traced(Masks(within.mask, cell), stability, has_rival)
+    has_rival = len(parts) > 1 or nucleus.has_another(found, _at_size(cell, small.shape))
+    traced = _Traced(Masks(within.mask, cell), min(outlined.stability, within.stability), has_rival)
+    return _too_much_or_little(cell, density, zoom) or traced
 
 
 def _too_much_or_little(cell: Mask, density: field.Absorbance, zoom: float) -> str:
@@ -132,7 +155,7 @@ def _too_much_or_little(cell: Mask, density: field.Absorbance, zoom: float) -> s
     return ""
 
 
-def _is_stained(image: Pixels, blank: npt.NDArray[np.float32], mask: Mask) -> bool:
+def _is_stained(image: Pixels, blank: Colour, mask: Mask) -> bool:
     box = box_of(mask)
     return nucleus.is_stained(field.absorbance(image[box], blank), mask[box])
 
@@ -155,17 +178,12 @@ def _at_size(mask: Mask, shape: tuple[int, ...]) -> Mask:
     return np.asarray(resized > _HALF)
 
 
-def _unfit(image: Pixels, blank: npt.NDArray[np.float32], *, is_removed: bool) -> str:
+def _unfit(density: field.Absorbance) -> str:
     """Name what makes a picture unfit, or nothing."""
-    if min(image.shape[:2]) < _SMALLEST_PICTURE_PX:
-        return "too small"
-    density = field.absorbance(image, blank)
-    if density[..., 1].std() < _LEAST_CONTRAST:
+    if np.ptp(density[..., 1]) < _LEAST_CONTRAST:
         return "blank"
-    if np.diff(density, axis=2).std(axis=(0, 1)).max() < _LEAST_COLOUR:
+    if np.ptp(np.diff(density, axis=2), axis=(0, 1)).max() < _LEAST_COLOUR:
         return "grey"
-    if not is_removed and _is_inverted(image):
-        return "inverted"
     return ""
 
 

@@ -27,7 +27,8 @@ def isolate(dataset: Path, *, out: Path, fill: str = "blank") -> Path:
     -------
     Path
         The new dataset folder, with its pictures and masks. How many cells were found, left
-        out and flagged is noted.
+        out and flagged is noted. The findings name each of the last two: ``detail`` begins with
+        the flag, ``score`` is the confidence in the outline, 0 to 1.
 
     Raises
     ------
