@@ -287,8 +287,10 @@ def test_a_draw_tells_the_doubt_that_was_written_into_it(flags):
 
 @pytest.mark.parametrize(
     "draw",
-    [None, "", "null", "[1]", "unsure", "{}", '{"confidence": 7, "flags": "unsure"}']
-    + ['{"confidence": NaN}', '{"confidence": "0.5"}'],
+    [
+        *(None, "", "null", "[1]", "unsure", "{}", '{"confidence": NaN}'),
+        *('{"confidence": "0.5"}', '{"confidence": 7, "flags": "unsure"}'),
+    ],
 )
 def test_a_draw_that_tells_no_doubt_gives_none(draw):
     """What another program wrote there is neither sure nor unsure."""

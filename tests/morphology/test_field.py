@@ -12,7 +12,7 @@ from tests.reference import isolation_reference as reference
 
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.phantom import PhantomRecipe, cells
-from leukoscope.morphology.field import blank_colour, cell_of_removed_background, optical_density
+from leukoscope.morphology.field import blank_colour, thing_before_one_colour, absorbance
 from leukoscope.morphology.masks import without_background
 
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
@@ -45,7 +45,7 @@ def test_the_field_is_found_where_little_of_it_is_seen(share):
 @given(SMALL, COLOURS.map(lambda colour: tuple(max(level, 1) for level in colour)))
 def test_density_is_a_logarithm_pixel_by_pixel(image, blank):
     """Plain arithmetic gives the same; the blank colour itself has none."""
-    seen = optical_density(image, np.array(blank, np.float32))
+    seen = absorbance(image, np.array(blank, np.float32))
     assert seen.dtype == np.float32
     expected = [
         [
@@ -62,7 +62,7 @@ def test_twice_the_dye_has_twice_the_density():
     blank = np.array([250, 236, 222], np.float32)
     once = np.array([0.3, 0.5, 0.2])
     image = np.rint(blank * np.exp(-np.outer([0, 1, 2], once)))[None].astype(np.uint8)
-    seen = optical_density(image, blank)[0]
+    seen = absorbance(image, blank)[0]
     np.testing.assert_allclose(seen, np.outer([0, 1, 2], once), atol=0.01)
 
 
@@ -70,10 +70,10 @@ def test_smoothing_changes_no_even_picture():
     """A blur of one colour is that colour; of a speck it is less."""
     blank = np.array([250, 236, 222], np.float32)
     image = np.full((20, 20, 3), (200, 150, 180), np.uint8)
-    even = optical_density(image, blank)
-    np.testing.assert_allclose(optical_density(image, blank, blur_px=1.5), even, atol=1e-5)
+    even = absorbance(image, blank)
+    np.testing.assert_allclose(absorbance(image, blank, blur_px=1.5), even, atol=1e-5)
     image[10, 10] = 20
-    assert optical_density(image, blank, blur_px=1.5).max() < optical_density(image, blank).max()
+    assert absorbance(image, blank, blur_px=1.5).max() < absorbance(image, blank).max()
 
 
 # Backgrounds that were removed
@@ -92,7 +92,7 @@ def test_a_removed_background_is_seen_whatever_its_colour(fill):
     """
     cell = phantoms()[0].cell_mask
     image = without_background(phantoms()[0].image, cell, fill)
-    seen = cell_of_removed_background(image)
+    seen = thing_before_one_colour(image)
     alike = cell & (image == np.array(fill)).all(axis=2)
     assert seen is not None
     assert not (seen & ~cell).any()
@@ -104,7 +104,7 @@ def test_holes_are_the_cells(mask):
     """What cannot be reached from outside belongs to the cell; two things are not one cell."""
     image = np.full((9, 9, 3), 200, np.uint8)
     image[1:-1, 1:-1][mask] = (120, 60, 160)
-    seen = cell_of_removed_background(image)
+    seen = thing_before_one_colour(image)
     n_things, _ = cv2.connectedComponents(np.pad(mask, 1).astype(np.uint8), connectivity=8)
     assert (seen is None) == (n_things != 2)
     if seen is not None:
@@ -115,8 +115,8 @@ def test_holes_are_the_cells(mask):
 def test_real_fields_are_not_taken_for_removed_ones():
     """No phantom picture has one, nor has a fill with one other pixel in the frame, nor a fill."""
     for cell in phantoms():
-        assert cell_of_removed_background(cell.image) is None
+        assert thing_before_one_colour(cell.image) is None
     image = without_background(phantoms()[0].image, phantoms()[0].cell_mask, (255, 255, 255))
     image[0, 5, 1] -= 1
-    assert cell_of_removed_background(image) is None
-    assert cell_of_removed_background(np.full((20, 20, 3), 77, np.uint8)) is None
+    assert thing_before_one_colour(image) is None
+    assert thing_before_one_colour(np.full((20, 20, 3), 77, np.uint8)) is None

@@ -19,7 +19,7 @@ from leukoscope.intake.phantom import VIEW_UM, PhantomRecipe, cells
 from leukoscope.morphology.isolation import FLAGS, isolate_cell
 from leukoscope.morphology.masks import dice, masks_of, without_background
 
-NONE_FOUND = tuple(FLAGS)[:6]
+NONE_FOUND = tuple(FLAGS)[:7]
 FIELD, CYTOPLASM, NUCLEUS = (245, 231, 217), (205, 175, 205), (95, 55, 135)
 N_CASES = {64: 2, 72: 6, 128: 6, 224: 1}
 

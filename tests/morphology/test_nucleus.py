@@ -7,7 +7,7 @@ import pytest
 from tests.reference import shape_reference as reference
 
 from leukoscope.intake.phantom import PhantomRecipe, cells
-from leukoscope.morphology.field import blank_colour, optical_density
+from leukoscope.morphology.field import blank_colour, absorbance
 from leukoscope.morphology.masks import dice
 from leukoscope.morphology.nucleus import (
     LOBE_SHARE,
@@ -29,7 +29,7 @@ def drawn():
 
 
 def density_of(image):
-    return optical_density(image, blank_colour(image), blur_px=1.2)
+    return absorbance(image, blank_colour(image), blur_px=1.2)
 
 
 def test_a_nucleus_is_outlined_within_its_cell():
@@ -52,7 +52,7 @@ def test_the_blank_colour_does_not_matter_to_a_nucleus(lamp):
     """Whatever the field is taken for, the outline stays."""
     for cell, density in drawn():
         expected = nucleus_within(density, cell.cell_mask).mask
-        other = optical_density(cell.image, np.array(lamp, np.float32), blur_px=1.2)
+        other = absorbance(cell.image, np.array(lamp, np.float32), blur_px=1.2)
         assert dice(nucleus_within(other, cell.cell_mask).mask, expected) > 0.995
 
 
