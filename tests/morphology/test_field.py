@@ -12,7 +12,14 @@ from tests.reference import isolation_reference as reference
 
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.phantom import PhantomRecipe, cells
-from leukoscope.morphology.field import blank_colour, thing_before_one_colour, absorbance
+from leukoscope.morphology.field import (
+    absorbance,
+    blank_colour,
+    erythrocyte_diameter,
+    removed_blank,
+    thing_before_one_colour,
+    with_black_filled,
+)
 from leukoscope.morphology.masks import without_background
 
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
@@ -120,3 +127,88 @@ def test_real_fields_are_not_taken_for_removed_ones():
     image[0, 5, 1] -= 1
     assert thing_before_one_colour(image) is None
     assert thing_before_one_colour(np.full((20, 20, 3), 77, np.uint8)) is None
+
+
+# Black that reaches in
+
+
+@given(arrays(bool, st.tuples(st.integers(3, 14), st.integers(3, 14))))
+def test_black_from_the_frame_is_filled_with_two_pixels_around_it(black):
+    """Steps in plain Python reach the same pixels; black that lies within stays."""
+    height, width = black.shape
+    image = stream(3, "black").integers(40, 200, (height, width, 3)).astype(np.uint8)
+    image[black] = (12, 0, 7)
+    reached = reference.reaching_in(reference.pixels_of(black.tolist()), height, width)
+    wide = reference.near(reached, height, width, steps=2)
+    filled, blank = with_black_filled(image)
+    if not reached or len(wide) == height * width:
+        assert filled is image
+        np.testing.assert_array_equal(blank, blank_colour(image))
+        return
+    outside = np.zeros_like(black)
+    outside[tuple(zip(*wide, strict=True))] = True
+    np.testing.assert_array_equal(filled[~outside], image[~outside])
+    assert (filled[outside] == np.round(blank)).all()
+    removed = outside.mean() > 0.4
+    expected = removed_blank() if removed else blank_colour(image[~outside][None])
+    np.testing.assert_array_equal(blank, expected)
+
+
+def test_a_picture_without_black_at_its_frame_is_left_as_it_is():
+    """Phantoms are, and one with a black spot in its middle."""
+    for cell in phantoms():
+        assert with_black_filled(cell.image)[0] is cell.image
+    image = phantoms()[0].image.copy()
+    image[30:40, 30:40] = 0
+    assert with_black_filled(image)[0] is image
+
+
+def test_black_corners_do_not_change_the_field():
+    """A round field has the colour of the whole one, however much is black outside it."""
+    for cell in phantoms():
+        side = len(cell.image)
+        y, x = np.mgrid[:side, :side] - (side - 1) / 2
+        image = without_background(cell.image, np.hypot(y, x) < side / 2, (0, 0, 0))
+        filled, blank = with_black_filled(image)
+        assert blank == pytest.approx(blank_colour(cell.image), abs=3)
+        assert filled.max(axis=2).min() > 12
+
+
+# Erythrocytes
+
+
+def planted(diameter, places, *, side=160):
+    """Plant discs of a haemoglobin's density; the density and an empty cell's mask."""
+    y, x = np.mgrid[:side, :side]
+    density = stream(4, "erythrocytes").normal(0, 0.01, (side, side, 3)).astype(np.float32)
+    for row, column in places:
+        density[np.hypot(y - row, x - column) <= diameter / 2] += (0.1, 0.4, 0.45)
+    return density
+
+
+CORNERS = ((40, 40), (40, 120), (120, 40), (120, 120))
+
+
+@pytest.mark.parametrize("diameter", [14, 22, 31, 44])
+def test_the_diameter_of_erythrocytes_is_that_planted(diameter):
+    """From outlines through the middles of pixels: seen up to a pixel less."""
+    density, cell = planted(diameter, CORNERS), np.zeros((160, 160), bool)
+    assert diameter - 1.2 < erythrocyte_diameter(density, cell) < diameter + 0.5
+
+
+def test_only_whole_round_things_beside_the_cell_are_erythrocytes():
+    """A fourth cut by the frame, one in the cell, a speck and a bar change nothing."""
+    empty = np.zeros((160, 160), bool)
+    expected = erythrocyte_diameter(planted(30, CORNERS[:3]), empty)
+    density, cell = planted(30, (*CORNERS, (80, 158))), empty.copy()
+    cell[100:140, 100:140] = True
+    density[cell] = 0.9
+    density[75:79, 20:120] += 0.45
+    density[150:152, 80:82] += 0.45
+    assert erythrocyte_diameter(density, cell) == pytest.approx(expected, abs=0.3)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_fewer_than_three_erythrocytes_are_no_scale(number):
+    """Nothing is said of them."""
+    assert erythrocyte_diameter(planted(30, CORNERS[:number]), np.zeros((160, 160), bool)) is None

@@ -46,6 +46,39 @@ def filled(pixels: set[Pixel], height: int, width: int) -> set[Pixel]:
     return pixels | free
 
 
+def reaching_in(pixels: set[Pixel], height: int, width: int) -> set[Pixel]:
+    """Keep the pixels that can be reached from the frame by steps within the pixels."""
+    todo = [(r, c) for r, c in pixels if r in (0, height - 1) or c in (0, width - 1)]
+    reached = set(todo)
+    while todo:
+        r, c = todo.pop()
+        beside = {(r + 1, c), (r - 1, c), (r, c + 1), (r, c - 1)} & pixels - reached
+        reached |= beside
+        todo += beside
+    return reached
+
+
+def near(pixels: set[Pixel], height: int, width: int, *, steps: int) -> set[Pixel]:
+    """Add all pixels that lie up to so many rows and columns away."""
+    around = range(-steps, steps + 1)
+    whole = itertools.product(range(height), range(width))
+    return {
+        (r, c) for r, c in whole if any((r + i, c + j) in pixels for i in around for j in around)
+    }
+
+
+def shrunk(values: Grid, mask: list[list[bool]]) -> list[list[float | None]]:
+    """Take the mean of the masked pixels of each two by two; None where fewer than two are."""
+    found: list[list[float | None]] = []
+    for r in range(0, len(values), 2):
+        found.append([])
+        for c in range(0, len(values[0]), 2):
+            four = [(r + i, c + j) for i in (0, 1) for j in (0, 1)]
+            held = [values[i][j] for i, j in four if mask[i][j]]
+            found[-1].append(sum(held) / len(held) if len(held) >= 2 else None)
+    return found
+
+
 def density(level: int, blank: float, *, darkest: float) -> float:
     """Take the logarithm of what the empty field lets through over what a pixel lets through."""
     return math.log(blank / max(level, darkest))

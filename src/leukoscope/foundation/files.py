@@ -178,20 +178,16 @@ def refuse_unwritable(path: Path) -> None:
     Raises
     ------
     UsageError
-        If anything stands at *path*, or its folder is missing.
+        If anything stands at *path*.
     RunError
-        If its folder cannot be written.
+        If its folder cannot be made or written.
     """
     path = Path(path)
     with _disk_errors(path):
         refuse_existing(path)
         if path.is_dir():
             raise UsageError(f"{path} is a folder; it was left untouched. Give --out a file name.")
-        if not path.parent.is_dir():
-            raise UsageError(
-                f"There is no folder {path.parent} to write {path.name} in. Nothing was written. "
-                "Make the folder, or give --out another place."
-            )
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Under a name as long as the one it will be written by.
         prefix = f".{path.name}."
         with tempfile.NamedTemporaryFile(prefix=prefix, suffix=".part", dir=path.parent):

@@ -41,7 +41,7 @@ def predict(model: Path, dataset: Path, *, out: Path, device: str = "auto") -> P
     known = read_dataset(dataset)
     out = Path(out)
     tables.check_ending(out)
-    files.refuse_existing(out)
+    files.refuse_unwritable(out)
     network, card = load_model(folder)
     table = prediction_table(
         known,
