@@ -42,7 +42,7 @@ def isolated(size_px):
     return tuple(isolate_cell(cell.image) for cell in phantoms(size_px))
 
 
-def few(size_px, number=12):
+def few(size_px, number=10):
     """Take some of them with what was found; every category among them."""
     return list(zip(phantoms(size_px)[:number], isolated(size_px)[:number], strict=True))
 
@@ -98,7 +98,7 @@ def erythrocytes(number, size_px=72, spread=0.0):
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
-def agreement(changed, back=lambda mask: mask, size_px=72, number=12):
+def agreement(changed, back=lambda mask: mask, size_px=72, number=8):
     """Isolate changed pictures; Dice with what was found in the unchanged ones, shape (n, 2)."""
     scores = []
     for cell, result in few(size_px, number):
@@ -188,12 +188,12 @@ def test_what_holds_for_every_picture_holds_for_phantoms(size_px):
     ("dataset", "nucleus", "cell"), [("dataset-1", 0.94, 0.93), ("dataset-2", 0.94, 0.92)]
 )
 def test_real_cells_are_found(shared, dataset, nucleus, cell):
-    """Every twelfth picture masked by hand: seen .956 and .974 in dataset 1, .974 and .937 in 2."""
+    """Every eighth picture masked by hand: seen .956 and .974 in dataset 1, .974 and .937 in 2."""
     folder = shared / "data" / "segmentation-wbc" / dataset
     if not folder.is_dir():
         pytest.skip("The shared folder holds no pictures with masks.")
     scores = []
-    for path in sorted((folder / "images").glob("*.png"))[::12]:
+    for path in sorted((folder / "images").glob("*.png"))[::8]:
         image = decode(path.read_bytes(), name=path.name).pixels
         levels = cv2.imread(str(folder / "masks" / path.name), cv2.IMREAD_GRAYSCALE)
         result = isolate_cell(image)
@@ -345,7 +345,7 @@ def test_a_picture_turned_with_black_corners_has_turned_masks(size_px):
 @pytest.mark.parametrize("size_px", [72, 128])
 @pytest.mark.parametrize("share", [0.96, 1.0])
 def test_a_round_field_is_not_taken_for_the_cell(size_px, share):
-    """A field cut round, black about it: cells are found as before, but for one of twelve at 72 px.
+    """A field cut round, black about it: cells are found as before, but for one of ten at 72 px.
 
     There a monocyte leaves little of its field empty; the field is taken for it, unsure.
     """
@@ -361,7 +361,7 @@ def test_a_round_field_is_not_taken_for_the_cell(size_px, share):
         for other, (_, result) in zip(others, pairs, strict=True)
     ]
     assert np.median(scores) > 0.97
-    assert np.sum(np.array(scores) > 0.9) >= 11
+    assert np.sum(np.array(scores) > 0.9) >= 9
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -530,7 +530,7 @@ def spoilt(how, cell, result):
     ["blank", "grey", "grey, tinted", "too small", "cut by the border", "little of the picture"],
 )
 def test_a_planted_flag_is_found_and_no_other(how):
-    """Twelve phantom cells, each spoilt in one way; one whose cut makes it unsure may be so too."""
+    """Ten phantom cells, each spoilt in one way; one whose cut makes it unsure may be so too."""
     unspoilt = [(cell, result) for cell, result in few(72) if not result.flags]
     others = []
     for cell, result in unspoilt:
@@ -569,9 +569,7 @@ def test_a_cell_of_few_pixels_is_too_small():
 def test_a_picture_within_a_cell_is_too_close_or_cut():
     """Trimmed to two fifths of the cell: some too close and nothing else, nearly all flagged."""
     mix = {"monocyte": 1.0, "lymphocyte": 1.0}
-    recipe = PhantomRecipe(
-        name="close", seed=11, n_cases=2, cells_per_case=12, size_px=224, mix=mix
-    )
+    recipe = PhantomRecipe(name="close", seed=11, n_cases=2, cells_per_case=7, size_px=224, mix=mix)
     flags = []
     for cell in cells(recipe):
         left, top, right, bottom = cell.box_px
@@ -580,7 +578,7 @@ def test_a_picture_within_a_cell_is_too_close_or_cut():
         rows, columns = (slice(int(at - reach), int(at + reach)) for at in (y, x))
         flags.append(isolate_cell(cell.image[rows, columns]).flags)
     assert ("too close",) in flags
-    assert flags.count(()) <= 2
+    assert flags.count(()) <= 1
 
 
 @pytest.mark.parametrize("blur_px", [3, 4, 5, 6])
@@ -659,7 +657,7 @@ BLOTS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(BLOTS, st.sampled_from([0.3, 1.0, 3.0]), st.sampled_from([0.0, 3.0, 30.0]))
 def test_any_drawing_gives_masks_or_a_reason(discs, blur_px, noise):
     """Discs of any colours, sharp and blurred, clean and noisy."""
@@ -678,7 +676,7 @@ def test_any_pixels_give_masks_or_a_reason(image):
     check(image, isolate_cell(image))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.tuples(SIDES, SIDES), st.integers(2, 16))
 def test_noise_gives_masks_or_a_reason(seed, sides, grain):
     """Coarse and fine noise of any colours."""

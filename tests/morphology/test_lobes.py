@@ -57,7 +57,7 @@ def chain(
 
 def drawn(**changes: object) -> list[PhantomCell]:
     """Draw some dozens of phantom cells."""
-    settled = {"name": "lobes", "seed": 5, "n_cases": 5, "cells_per_case": 12, "size_px": 72}
+    settled = {"name": "lobes", "seed": 5, "n_cases": 3, "cells_per_case": 12, "size_px": 72}
     return list(cells(PhantomRecipe.from_mapping({**settled, **changes}, where="test")))
 
 
