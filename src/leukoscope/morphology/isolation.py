@@ -39,8 +39,9 @@ _LEAST_CONTRAST, _LEAST_COLOUR = 0.15, 0.12
 _FINDING_SIDE_PX = 144
 _FINDING_BLUR_PX = 1.2
 _HALF = 0.5
-_EMPTY, _EMPTY_OF_FIELD, _NUCLEUS_OF_CELL = 0.06, 0.3, 0.22
-"""Absorbance of the empty field; least share of it in a field; least share of nucleus in a cell."""
+_EMPTY, _EMPTY_OF_FIELD, _NUCLEUS_OF_CELL, _CELL_OF_FIELD = 0.06, 0.3, 0.22, 0.45
+"""Absorbance of the empty field; least share of it in a field; least share of nucleus in a cell,
+greatest of a cell in a field."""
 _LEAST_BESIDE_ERYTHROCYTES = 0.95
 _LEAST_SHARE = 0.022
 _MOST_OF_FRAME = 0.5
@@ -99,9 +100,11 @@ def isolate_cell(image: Pixels) -> Isolation:
 def _cut_out(image: Pixels, thing: Mask) -> tuple[_Traced | str, Colour]:
     """Examine a thing cut out of its background: a cell alone, or a round field with cells."""
     within = nucleus.nucleus_within(image, thing)
-    if _is_field(image, thing, within.mask):
+    if _may_be_field(image, thing, within.mask):
         blank = field.blank_colour(image[thing][None])
-        return _examine(field.filled_outside(image, thing, blank), blank), blank
+        traced = _examine(field.filled_outside(image, thing, blank), blank)
+        if isinstance(traced, str) or traced.masks.cell.sum() < _CELL_OF_FIELD * thing.sum():
+            return traced, blank
     grey = field.removed_blank()
     reason = _unfit(field.absorbance(field.filled_outside(image, thing, grey), grey))
     if not reason and thing.sum() < _SMALLEST_CELL_PX:
@@ -112,8 +115,8 @@ def _cut_out(image: Pixels, thing: Mask) -> tuple[_Traced | str, Colour]:
     return reason or alone, image[0, 0].astype(np.float32)
 
 
-def _is_field(image: Pixels, thing: Mask, stained: Mask) -> bool:
-    """Tell a round field, with little nucleus or much that is as bright as its brightest."""
+def _may_be_field(image: Pixels, thing: Mask, stained: Mask) -> bool:
+    """Tell whether there is little nucleus, or much that is as bright as its brightest."""
     colours = image[thing][None]
     empty = np.abs(field.absorbance(colours, field.blank_colour(colours))).max(axis=2) < _EMPTY
     share = stained.sum() / thing.sum()
