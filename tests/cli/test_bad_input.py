@@ -174,7 +174,6 @@ CASES = {
     "missing picture, isolate": ("isolate lost --out d", 3, "c/1.png of"),
     "missing picture, measure": ("measure lost --out m.csv", 3, "c/1.png of"),
     "measures exist": ("measure CELLS --out taken.csv", 2, "left untouched"),
-    "measures in a missing folder": ("measure CELLS --out nowhere/m.csv", 2, "no folder nowhere"),
     "measures onto a folder": ("measure CELLS --out folder.csv", 2, "is a folder"),
     "measures in no table": ("measure CELLS --out m.txt", 2, ".parquet or .csv"),
     "demo among other things": ("demo --out one-category", 2, "left untouched"),

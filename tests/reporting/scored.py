@@ -148,8 +148,8 @@ def shuffled(page: Page, seed: int) -> Page:
 
 def write_tables(folder: Path, page: EvaluationPage | ComparisonPage) -> None:
     """Write a page's tables as the verbs do."""
-    shapes = {name: getattr(tables, name.upper()) for name in (*TABLES, "curves", "pictures")}
-    for name, shape in shapes.items():
+    known = {name: getattr(shapes, name.upper()) for name in (*TABLES, "curves", "pictures")}
+    for name, shape in known.items():
         table = getattr(page, name, None)
         if table is not None:
             tables.write_table(folder / f"{name}.parquet", table, shape)

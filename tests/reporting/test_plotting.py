@@ -281,3 +281,10 @@ def test_importing_the_figures_is_light() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "False"]
+
+
+def test_a_figures_table_is_checked_as_the_table_it_is():
+    """Columns of a kept table are found to be that table's, others make their own shape."""
+    for shape in (shapes.RESULTS, shapes.POINTS, shapes.CONFUSION):
+        assert plotting.shape_of(pl.DataFrame(schema=shape.columns)) is shape
+    assert plotting.shape_of(pl.DataFrame({"x": [1]})).name == "figure's table"

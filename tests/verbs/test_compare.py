@@ -8,7 +8,7 @@ from tests.evaluation.forecasting import forecasts
 
 import leukoscope
 from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.records import tables
+from leukoscope.records import shapes, tables
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,7 +35,7 @@ def test_each_other_model_is_held_against_the_first(models, tmp_path):
     planned = planned.filter(pl.col("method").str.starts_with("paired jackknife"))
     assert planned["low"].item() > 0
     for name in ("results", "confusion", "points", "guards"):
-        shape = getattr(tables, name.upper())
+        shape = getattr(shapes, name.upper())
         again = tables.read_table(out / f"{name}.csv", shape)
         assert_frame_equal(again, getattr(found, name), check_exact=False)
     assert json.loads((out / "comparison.json").read_text())["margin"] == 0.02

@@ -207,7 +207,7 @@ def write_figure(folder: Path, name: str, figure: "Figure", table: pl.DataFrame)
 
 def shape_of(table: pl.DataFrame) -> shapes.Shape:
     """Find the shape whose columns a table has, or make one of the table's own columns."""
-    known = (one for one in vars(tables).values() if isinstance(one, shapes.Shape))
+    known = (one for one in vars(shapes).values() if isinstance(one, shapes.Shape))
     for shape in known:
         if set(shape.required) <= set(table.columns) <= set(shape.columns):
             return shape
