@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from leukoscope.foundation import files, progress
@@ -14,6 +12,7 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import content_of, decode, encode_png
 from leukoscope.intake.phantom import PhantomCell, PhantomRecipe, cells
 from leukoscope.intake.sources import Listed, Listing
+from leukoscope.morphology.masks import Masks, levels_of
 from leukoscope.records import categories, shapes, tables
 from leukoscope.records.dataset import DatasetCard, read_dataset, write_dataset
 
@@ -250,8 +249,7 @@ def _phantom_row(folder: Path, cell: PhantomCell, um_per_px: float) -> dict[str,
     picture.parent.mkdir(parents=True, exist_ok=True)
     mask.parent.mkdir(parents=True, exist_ok=True)
     picture.write_bytes(encode_png(cell.image))
-    # 0 outside, 128 cytoplasm, 255 nucleus: one picture holds both masks.
-    mask.write_bytes(encode_png(_mask_levels(cell)))
+    mask.write_bytes(encode_png(levels_of(Masks(cell.nucleus_mask, cell.cell_mask))))
     height, width = cell.image.shape[:2]
     return {
         "cell_id": f"phantom:{name}",
@@ -268,7 +266,3 @@ def _phantom_row(folder: Path, cell: PhantomCell, um_per_px: float) -> dict[str,
         "mask_path": f"masks/{name}",
         "exif_orientation": 1,
     }
-
-
-def _mask_levels(cell: PhantomCell) -> npt.NDArray[np.uint8]:
-    return np.where(cell.nucleus_mask, 255, np.where(cell.cell_mask, 128, 0)).astype(np.uint8)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-import numpy as np
 import polars as pl
 
 from leukoscope.foundation import files, progress
@@ -17,7 +16,7 @@ from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.intake.decode import content_of, decode_known, encode_png
 from leukoscope.intake.ingest import repeated_contents
 from leukoscope.morphology.isolation import FLAGS, Isolation, isolate_cell
-from leukoscope.morphology.masks import Mask, levels_of, without_background
+from leukoscope.morphology.masks import Mask, box_of, levels_of, without_background
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, DatasetCard, open_pictures, write_dataset
 from leukoscope.records.lineage import ISOLATED, is_copy
@@ -222,8 +221,8 @@ def doubt_of(draw: str | None) -> dict[str, Any]:
 
 def _bounds(mask: Mask) -> list[int]:
     """Give left, top, right and bottom of a mask in pixels, the last two just outside."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+    rows, columns = box_of(mask)
+    return [columns.start, rows.start, columns.stop, rows.stop]
 
 
 def _isolated_rows(

@@ -138,9 +138,12 @@ def _examine(image: Pixels, blank: Colour) -> _Traced | str:
     whole = _one_piece(outlined.cell)
     if whole.sum() < _SMALLEST_CELL_PX:
         return "too small"
-    parts = part_cells(image, whole, nucleus.nucleus_within(image, whole).mask)
-    cell = _one_piece(min(parts, key=_off_middle))
-    within = nucleus.nucleus_within(image, cell)
+    within = nucleus.nucleus_within(image, whole)
+    parts = part_cells(image, whole, within.mask)
+    cell = min(parts, key=_off_middle)
+    if cell is not whole:
+        cell = _one_piece(cell)
+        within = nucleus.nucleus_within(image, cell)
     if not within.mask.any() or not _is_stained(image, blank, within.mask):
         return "no leukocyte"
     has_rival = len(parts) > 1 or nucleus.has_another(found, _at_size(cell, small.shape))
