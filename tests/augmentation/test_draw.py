@@ -10,7 +10,7 @@ from scipy import stats
 from tests.intake.pictures import drawn
 
 from leukoscope.augmentation.draw import Draw, draw
-from leukoscope.augmentation.geometry import apply
+from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.recipe import (
     AugmentationRecipe,
     Flip,

@@ -8,7 +8,7 @@ from tests.intake.pictures import drawn
 from tests.reference import geometry_reference
 
 from leukoscope.augmentation.draw import Draw
-from leukoscope.augmentation.geometry import apply, is_exact, matrix_of, move, warp
+from leukoscope.augmentation.apply import apply, is_exact, matrix_of, move, warp
 
 BORDERS = ("reflect", "edge", "constant")
 EXACT = st.sampled_from(

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 from tests.intake.pictures import cells, dataset_of, drawn, encoded, lay_out
 
 from leukoscope.augmentation.draw import Draw, draw
-from leukoscope.augmentation.geometry import apply
+from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.offline import augment_offline
 from leukoscope.augmentation.recipe import AugmentationRecipe, Flip, Rotation, load_augmentation
 from leukoscope.foundation.errors import DataError, UsageError

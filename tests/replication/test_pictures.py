@@ -9,7 +9,7 @@ from PIL import Image
 
 import leukoscope
 from leukoscope.augmentation.draw import draw
-from leukoscope.augmentation.geometry import apply
+from leukoscope.augmentation.apply import apply
 from leukoscope.intake.store import open_store
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from leukoscope.augmentation.draw import draw
-from leukoscope.augmentation.geometry import apply
+from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.offline import augment_offline
 from leukoscope.augmentation.recipe import AugmentationRecipe, Rotation
 from leukoscope.foundation.errors import DataError

@@ -1,9 +1,11 @@
 """From a recipe to drawn parameters: what will be done to one picture, before it is done."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from leukoscope.augmentation.recipe import AugmentationRecipe, Flip, Rotation, Step
+from leukoscope.augmentation.policies import operations_of
+from leukoscope.augmentation.recipe import AugmentationRecipe
+from leukoscope.augmentation.step import Operation
 from leukoscope.foundation.streams import stream
 
 
@@ -11,21 +13,29 @@ from leukoscope.foundation.streams import stream
 class Draw:
     """Hold the drawn parameters of one picture; enough to make it again."""
 
-    moves: tuple[tuple[str, float], ...] = ()
-    """In order: ``("rotation_deg", angle)``, ``("flip_horizontal", 1)``, ``("flip_vertical", 1)``,
-    angles counter-clockwise."""
+    operations: tuple[Operation, ...] = ()
+    """In order: names, with their units, and numbers; angles counter-clockwise."""
     border: str = "reflect"
-    """What fills the corners a turned picture leaves free."""
+    """What fills places the picture leaves free."""
+    border_rgb: tuple[int, int, int] = (0, 0, 0)
+    """The colour of a constant border."""
+    interpolation: str = "bilinear"
+    """How levels between pixels are found."""
+    lengths_at_px: int | None = None
+    """The shorter side of the picture whose pixels lengths count; its own if null."""
 
     def to_json(self) -> str:
         """Write the draw as it stands in a manifest."""
-        return json.dumps({"moves": self.moves, "border": self.border}, separators=(",", ":"))
+        value = asdict(self) | {"operations": [(name, *given) for name, given in self.operations]}
+        return json.dumps(value, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Draw":
         """Read a draw back from a manifest."""
         value = json.loads(text)
-        return cls(tuple((name, number) for name, number in value["moves"]), value["border"])
+        operations = tuple((name, tuple(given)) for name, *given in value["operations"])
+        border_rgb = tuple(value["border_rgb"])
+        return cls(**value | {"operations": operations, "border_rgb": border_rgb})
 
 
 def draw(recipe: AugmentationRecipe, seed: int, cell_id: str, copy: int) -> Draw:
@@ -47,31 +57,16 @@ def draw(recipe: AugmentationRecipe, seed: int, cell_id: str, copy: int) -> Draw
     Draw
         The same for the same four arguments, whatever else was drawn before.
     """
-    if not recipe.steps:
-        return Draw(border=recipe.border)
-    rng = stream(seed, "augment", cell_id, copy)
-    # One number per step is always taken, so that a step's draw does not hang on another's outcome.
-    applied, *numbers = rng.random(1 + len(recipe.steps)).tolist()
-    if applied >= recipe.probability:
-        return Draw(border=recipe.border)
-    moves = (_move(step, u) for step, u in zip(recipe.steps, numbers, strict=True))
-    return Draw(tuple(move for move in moves if move), recipe.border)
-
-
-def _move(step: Step, number: float) -> tuple[str, float] | None:
-    match step:
-        case Rotation():
-            return ("rotation_deg", _angle(step, number))
-        case Flip():
-            return (f"flip_{step.axis}", 1.0) if number < step.probability else None
-
-
-def _angle(step: Rotation, number: float) -> float:
-    low, high = step.angle_range_deg
-    if step.step_deg is None:
-        return low + number * (high - low)
-    n_steps = int((high - low) / step.step_deg + 1e-9) + 1
-    # The upper end of a full turn is left out: it would be the lower end twice.
-    if (high - low) % 360 == 0 and (high - low) % step.step_deg == 0:
-        n_steps -= 1
-    return low + int(number * n_steps) * step.step_deg
+    operations: tuple[Operation, ...] = ()
+    if recipe.steps:
+        n_numbers = 1 + sum(step.count() for step in recipe.steps)
+        applied, *numbers = stream(seed, "augment", cell_id, copy).random(n_numbers).tolist()
+        if applied < recipe.probability:
+            operations = operations_of(recipe.steps, numbers)
+    return Draw(
+        operations,
+        recipe.border,
+        recipe.border_rgb,
+        recipe.interpolation,
+        recipe.lengths_at_px,
+    )

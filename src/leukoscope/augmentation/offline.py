@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.draw import draw
-from leukoscope.augmentation.geometry import apply
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, UsageError

@@ -1,4 +1,4 @@
-"""What an augmentation is, as a value: its steps, its border rule, how often it is applied."""
+"""What an augmentation is, as a value: its steps, its rules of resampling, how often it is done."""
 
 from importlib import resources
 from pathlib import Path
@@ -6,40 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from leukoscope.augmentation.policies import Step
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.records.recipes import Recipe, read_yaml
 
-
-class Rotation(Recipe):
-    """Turn about the centre by a drawn angle."""
-
-    kind: Literal["rotation"] = "rotation"
-    angle_range_deg: tuple[float, float] = (0.0, 360.0)
-    """Angles are drawn evenly from here, counter-clockwise."""
-    step_deg: float | None = Field(default=None, gt=0, le=360)
-    """If given, only the lower end plus whole multiples of it are drawn, up to the upper end."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        low, high = self.angle_range_deg
-        if not low <= high:
-            raise ValueError(f"angle_range_deg should go from low to high, not {low} to {high}")
-        if self.step_deg and low + self.step_deg > high:
-            raise ValueError(f"step_deg {self.step_deg} leaves one angle in {low} to {high}")
-        return self
-
-
-class Flip(Recipe):
-    """Mirror the picture, with a probability."""
-
-    kind: Literal["flip"] = "flip"
-    axis: Literal["horizontal", "vertical"]
-    """``horizontal`` exchanges left and right, ``vertical`` top and bottom."""
-    probability: float = Field(default=0.5, ge=0, le=1)
-    """How often it is done."""
-
-
-Step = Annotated[Rotation | Flip, Field(discriminator="kind")]
+Border = Literal["reflect", "edge", "constant", "background"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class AugmentationRecipe(Recipe):
@@ -48,11 +21,24 @@ class AugmentationRecipe(Recipe):
     name: str = "none"
     """What reports call it."""
     steps: tuple[Step, ...] = ()
-    """Done in this order; all geometry of the chain is one resampling."""
+    """Geometry first, whatever the order: it is one resampling. The rest as it stands here."""
     probability: float = Field(default=1.0, ge=0, le=1)
     """How often a picture goes through the chain at all."""
-    border: Literal["reflect", "edge", "constant"] = "reflect"
-    """What fills the corners a turned picture leaves free; ``constant`` is black."""
+    border: Border = "reflect"
+    """What fills places the picture leaves free; ``background`` is its own empty field's colour."""
+    border_rgb: tuple[Level, Level, Level] = (0, 0, 0)
+    """The colour of a ``constant`` border, 0 to 255."""
+    interpolation: Interpolation = "bilinear"
+    """How levels between pixels are found."""
+    lengths_at_px: int | None = Field(default=None, gt=0, le=10_000)
+    """If given, lengths in ``_px`` are those of a picture whose shorter side is this, and are
+    scaled to the one at hand; otherwise they are its own pixels, at whatever size it comes."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.border != "constant" and self.border_rgb != (0, 0, 0):
+            raise ValueError(f"border_rgb goes with border: constant, not {self.border}")
+        return self
 
 
 def named_augmentations() -> list[str]:

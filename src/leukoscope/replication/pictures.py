@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.draw import draw
-from leukoscope.augmentation.geometry import apply
 from leukoscope.intake.decode import encode_png
 from leukoscope.intake.store import PixelStore, open_store
 from leukoscope.intake.thumbnails import thumbnails

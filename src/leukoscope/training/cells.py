@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.draw import draw
-from leukoscope.augmentation.geometry import apply
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.store import PixelStore

@@ -1,0 +1,144 @@
+"""A map written out: for every pixel of the result, the place in the picture it is taken from."""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.augmentation.maps import IDENTITY, Affine, Elastic, Lens, Map, compose
+
+Stages = tuple[Affine | Lens, ...]
+Plane = npt.NDArray[np.float32]
+"""Shape (height, width)."""
+
+
+def positions(route: Map, height: int, width: int) -> tuple[Plane, Plane]:
+    """Compute where in the picture each pixel of the result lies.
+
+    Parameters
+    ----------
+    route : Map
+        The map.
+    height, width : int
+        Of the picture and of the result, pixels.
+
+    Returns
+    -------
+    x, y : numpy.ndarray of float32, shape (height, width)
+        Columns and rows, from 0 at the centre of the first pixel.
+    """
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    if route.fields:
+        x, y = _through(route.stages, *_displaced(route.fields, height, width))
+    else:
+        x, y = _from_grid(route.stages, height, width)
+    x += np.float32(centre_x)
+    y += np.float32(centre_y)
+    return x, y
+
+
+def displacement(field: Elastic, height: int, width: int) -> tuple[Plane, Plane]:
+    """Compute an elastic field: cubic B-splines over normal random numbers on a grid.
+
+    The field is the same, in shares of the picture, at every size of it.
+
+    Returns
+    -------
+    x, y : numpy.ndarray of float32, shape (height, width)
+        Pixels, of mean 0 and, over many fields, standard deviation *displacement_px*.
+    """
+    down = _spline_basis(height, field.spacing_px)
+    across = _spline_basis(width, field.spacing_px)
+    rng = np.random.Generator(np.random.Philox(key=field.seed))
+    grid = rng.standard_normal((2, down.shape[1], across.shape[1]), dtype=np.float32)
+    # Of a cubic B-spline over independent numbers: mean variance 151/315 along each axis.
+    grid *= np.float32(field.displacement_px * 315 / 151)
+    x, y = down @ grid @ across.T
+    return x, y
+
+
+def _displaced(fields: tuple[Elastic, ...], height: int, width: int) -> tuple[Plane, Plane]:
+    u, v = _offsets(height, width)
+    x, y = displacement(fields[0], height, width)
+    for field in fields[1:]:
+        more_x, more_y = displacement(field, height, width)
+        x, y = x + more_x, y + more_y
+    return x + u, y + v[:, None]
+
+
+def _from_grid(stages: Stages, height: int, width: int) -> tuple[Plane, Plane]:
+    """Follow stages from the regular grid; the usual chain, one lens, without dense products."""
+    before, rest = _leading(stages)
+    if not rest:
+        return _linear(before, height, width)
+    lens = rest[0]
+    assert isinstance(lens, Lens)
+    after, rest = _leading(rest[1:])
+    factor = _lens_factor(before, lens, height, width)
+    # The lens multiplies both coordinates alike, so what follows it may be done before it.
+    a, b, s, c, d, t = after
+    x, y = _linear(compose((a, b, 0.0, c, d, 0.0), before), height, width)
+    x *= factor
+    y *= factor
+    if s or t:
+        x += np.float32(s)
+        y += np.float32(t)
+    return _through(rest, x, y)
+
+
+def _leading(stages: Stages) -> tuple[Affine, Stages]:
+    """Split off the affine map that stages begin with, if they do."""
+    if not stages or isinstance(stages[0], Lens):
+        return IDENTITY, stages
+    return stages[0], stages[1:]
+
+
+def _lens_factor(before: Affine, lens: Lens, height: int, width: int) -> Plane:
+    u, v = _offsets(height, width)
+    scale = lens.strength / lens.radius_px**2
+    a, b, s, c, d, t = before
+    # |before (u, v)|² as a part of u, a part of v and a mixed one that turning and scaling lack.
+    along = (
+        np.float32(scale * (a * a + c * c)) * u * u + np.float32(2 * scale * (a * s + c * t)) * u
+    )
+    down = np.float32(scale * (b * b + d * d)) * v * v + np.float32(2 * scale * (b * s + d * t)) * v
+    factor = np.add.outer(down + np.float32(1 + scale * (s * s + t * t)), along)
+    mixed = 2 * scale * (a * b + c * d)
+    if abs(mixed) > 1e-12:
+        factor += np.multiply.outer(np.float32(mixed) * v, u)
+    return np.asarray(factor, np.float32)
+
+
+def _linear(affine: Affine, height: int, width: int) -> tuple[Plane, Plane]:
+    u, v = _offsets(height, width)
+    a, b, s, c, d, t = (np.float32(number) for number in affine)
+    return np.add.outer(b * v + s, a * u), np.add.outer(d * v + t, c * u)
+
+
+def _through(stages: Stages, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    for stage in stages:
+        if isinstance(stage, Lens):
+            factor = 1 + np.float32(stage.strength / stage.radius_px**2) * (x * x + y * y)
+            x, y = x * factor, y * factor
+        else:
+            a, b, s, c, d, t = (np.float32(number) for number in stage)
+            x, y = a * x + b * y + s, c * x + d * y + t
+    return x, y
+
+
+@lru_cache(maxsize=32)
+def _offsets(height: int, width: int) -> tuple[Plane, Plane]:
+    u = np.arange(width, dtype=np.float32) - np.float32((width - 1) / 2)
+    v = np.arange(height, dtype=np.float32) - np.float32((height - 1) / 2)
+    return u, v
+
+
+@lru_cache(maxsize=32)
+def _spline_basis(size: int, spacing_px: float) -> Plane:
+    """Weigh each grid point for each pixel of one axis, shape (size, n_points)."""
+    place = (np.arange(size) + 0.5) / spacing_px
+    points = np.arange(int(place[-1]) + 4) - 1
+    far = np.abs(place[:, None] - points)
+    near = 2 / 3 - far**2 * (1 - far / 2)
+    outer = np.clip(2 - far, 0, None) ** 3 / 6
+    return np.asarray(np.where(far < 1, near, outer), np.float32)

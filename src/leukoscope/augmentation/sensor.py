@@ -1,0 +1,151 @@
+"""Focus and sensor: blurs, noises, compression."""
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.foundation.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+Kernel = npt.NDArray[np.float32]
+
+_TRUNCATED = 4.0
+"""Standard deviations after which a Gaussian is cut off."""
+_FINE = 16
+"""Parts of a pixel, along each axis, by which a disc's edge is counted."""
+
+
+def blur(name: str, length_px: float, angle_deg: float, pixels: Pixels) -> Pixels:
+    """Blur a picture; its edge is mirrored.
+
+    Parameters
+    ----------
+    name : {"gaussian_blur_px", "defocus_blur_px", "motion_blur_px"}
+        The shape of the blur.
+    length_px : float
+        Standard deviation, radius of the disc, or length of the way; 0 leaves the picture.
+    angle_deg : float
+        Direction of the way, counter-clockwise; without meaning for the other two.
+    pixels : numpy.ndarray of uint8, shape (height, width, 3)
+        The picture; left as it is.
+
+    Raises
+    ------
+    DataError
+        If the kernel reaches over the whole picture.
+    """
+    kernel = blur_kernel(name, length_px, angle_deg)
+    if kernel is None:
+        return pixels
+    check_reach(kernel.shape[0], pixels)
+    border = cv2.BORDER_REFLECT_101
+    if kernel.shape[1] == 1:
+        blurred = cv2.sepFilter2D(pixels, -1, kernel, kernel, borderType=border)
+    else:
+        blurred = cv2.filter2D(pixels, -1, kernel, borderType=border)
+    return np.asarray(blurred, np.uint8)
+
+
+def blur_kernel(name: str, length_px: float, angle_deg: float) -> Kernel | None:
+    """Compute a blur's kernel, or None if no neighbour would get half a grey level.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, n) or, for a Gaussian, (n, 1) along both axes
+        Sum 1, n odd.
+    """
+    match name:
+        case "gaussian_blur_px":
+            kernel = gaussian_kernel(length_px)
+        case "defocus_blur_px":
+            kernel = _disc_kernel(length_px)
+        case _:
+            kernel = _line_kernel(length_px, angle_deg)
+    return None if kernel.max() > 1 - 1 / 512 else kernel
+
+
+def gaussian_kernel(sigma_px: float) -> Kernel:
+    """Compute a Gaussian along one axis, cut off at 4 standard deviations, shape (n, 1)."""
+    radius = int(_TRUNCATED * sigma_px + 0.5)
+    if radius == 0:
+        return np.ones((1, 1), np.float32)
+    place = np.arange(-radius, radius + 1)
+    kernel = np.exp(-(place**2) / (2 * sigma_px**2))
+    return np.asarray((kernel / kernel.sum())[:, None], np.float32)
+
+
+def check_reach(size: int, pixels: Pixels) -> None:
+    """Refuse a kernel that is larger than what it is to blur. Raises DataError."""
+    height, width = pixels.shape[:2]
+    if size > 2 * min(height, width) - 1:
+        raise DataError(
+            f"A blur of {size} × {size} px does not fit a picture of {width} × {height} px: its "
+            "mirrored edge would not reach far enough. Nothing was changed. Blur less, or state "
+            "the recipe's lengths_at_px, so that they shrink with the picture."
+        )
+
+
+def gaussian_noise(sd_levels: float, seed: int, pixels: Pixels) -> Pixels:
+    """Add normal noise of a standard deviation in grey levels of 255; cut and rounded once."""
+    if sd_levels == 0:
+        return pixels
+    noise = _field(seed).standard_normal(pixels.shape, dtype=np.float32)
+    noise *= np.float32(sd_levels)
+    return np.asarray(cv2.add(pixels, noise, dtype=cv2.CV_8U), np.uint8)
+
+
+def poisson_noise(photons: float, seed: int, pixels: Pixels) -> Pixels:
+    """Count photons at each pixel and channel, *photons* of them standing for 255."""
+    expected = np.arange(256) * (photons / 255)
+    counted = _field(seed).poisson(expected[pixels]) * (255 / photons)
+    return np.asarray(np.rint(np.minimum(counted, 255)), np.uint8)
+
+
+def salt_and_pepper(share: float, seed: int, pixels: Pixels) -> Pixels:
+    """Turn a share of the pixels white or black, each as likely."""
+    number = _field(seed).random(pixels.shape[:2], dtype=np.float32)
+    changed = pixels.copy()
+    changed[number < share / 2] = 0
+    changed[number >= 1 - share / 2] = 255
+    return changed
+
+
+def jpeg(quality: int, pixels: Pixels) -> Pixels:
+    """Encode as JPEG at a quality of 1 to 100 and decode again."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(np.asarray(decoded), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _field(seed: int) -> np.random.Generator:
+    """Open the generator of a noise; its seed was drawn from a named stream."""
+    return np.random.Generator(np.random.SFC64(seed))
+
+
+def _disc_kernel(radius_px: float) -> Kernel:
+    # Counting fine parts of each pixel gives the disc an edge that moves with its radius.
+    reach = max(0, math.ceil(radius_px - 0.5))
+    fine = (np.arange((2 * reach + 1) * _FINE) + 0.5) / _FINE - reach - 0.5
+    inside = (fine[:, None] ** 2 + fine**2 <= max(radius_px, 0.5) ** 2).astype(np.float64)
+    size = 2 * reach + 1
+    kernel = inside.reshape(size, _FINE, size, _FINE).mean(axis=(1, 3))
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def _line_kernel(length_px: float, angle_deg: float) -> Kernel:
+    reach = math.ceil(length_px / 2)
+    way = np.linspace(-length_px / 2, length_px / 2, max(1, 2 * _FINE * reach + 1))
+    angle = math.radians(angle_deg)
+    x, y = reach + way * math.cos(angle), reach - way * math.sin(angle)
+    kernel = np.zeros((2 * reach + 2, 2 * reach + 2))
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    # Each point of the way is shared out among its four pixels.
+    for dx in (0, 1):
+        for dy in (0, 1):
+            weight = np.abs(1 - dx - (x - left)) * np.abs(1 - dy - (y - top))
+            np.add.at(kernel, (top + dy, left + dx), weight)
+    kernel = kernel[:-1, :-1]
+    return np.asarray(kernel / kernel.sum(), np.float32)
