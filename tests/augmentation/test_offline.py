@@ -1,62 +1,39 @@
-import math
 from collections import Counter
 
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from tests.intake.pictures import cells, dataset_of, drawn, encoded, lay_out
-
-from leukoscope.augmentation.draw import Draw, draw
-from leukoscope.augmentation.apply import apply
-from leukoscope.augmentation.offline import augment_offline
-from leukoscope.augmentation.recipe import AugmentationRecipe, Flip, Rotation, load_augmentation
-from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.intake.decode import content_of, decode, resize
-from leukoscope.intake.splits import hold_out
-from leukoscope.intake.store import open_store
-from leukoscope.records import shapes, tables
-from leukoscope.records.dataset import read_dataset, read_split, write_dataset
-from leukoscope.records.lineage import is_copy
-
-RECIPE = AugmentationRecipe(
-    name="turn", steps=(Rotation(), Flip(axis="horizontal")), border="constant"
+from tests.augmentation.copied import (
+    RECIPE,
+    augmented,
+    derived_of,
+    masked_cells,
+    names_below,
+    split_of,
+    train_of,
 )
-SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+from tests.intake.pictures import cells, dataset_of, drawn, encoded
 
-
-def split_of(known):
-    table = hold_out(known.manifest, shares=SHARES, repeats=1, seed=0)
-    tables.write_table(known.folder / "splits.parquet", table, shapes.SPLITS)
-    return read_split(known, "splits", 0, 0)
+from leukoscope.augmentation.apply import apply
+from leukoscope.augmentation.draw import Draw, draw
+from leukoscope.augmentation.offline import augment_offline
+from leukoscope.augmentation.plan import Amount
+from leukoscope.augmentation.recipe import AugmentationRecipe, load_augmentation
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.intake.decode import (
+    content_of,
+    decode,
+    resize,
+)
+from leukoscope.intake.store import open_store
+from leukoscope.records.dataset import read_split
+from leukoscope.records.lineage import is_copy
 
 
 @pytest.fixture
 def known(tmp_path):
-    """Make a dataset with a copy in it, masks, boxes and a scale."""
-    pictures = cells(24, 9, 11) | {"band/again.png": drawn(1, 9, 11)}
-    made = dataset_of(tmp_path, pictures)
-    dressed = made.manifest.with_columns(
-        mask_path=pl.lit("masks/m.png"),
-        box_px=pl.lit([1, 2, 3, 4], dtype=shapes.BOX),
-        um_per_px=pl.lit(0.2),
-        stain=pl.lit("may-grünwald"),
-        exif_orientation=pl.lit(6),
-    )
-    return write_dataset(made.folder, made.card, dressed)
-
-
-def augmented(known, out, factor=2.0, recipe=RECIPE, seed=0):
-    augment_offline(known, split_of(known), recipe, out=out, factor=factor, seed=seed)
-    return read_dataset(out)
-
-
-def derived_of(made):
-    return made.manifest.filter(pl.col("origin").is_not_null())
-
-
-def names_below(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return masked_cells(tmp_path)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.25, 2.0, 3.0, 2.4])
@@ -65,7 +42,7 @@ def test_the_count_is_exact_and_even(known, tmp_path, factor):
     made = augmented(known, tmp_path / "out", factor)
     n_train = split_of(known).filter(split="train").height
     derived = derived_of(made)
-    assert derived.height == round((factor - 1) * n_train)
+    assert n_train + derived.height == round(factor * n_train)
     assert made.manifest.height == known.manifest.height + derived.height
     per_cell = Counter(derived["origin"])
     copies = [per_cell[name] for name in split_of(known).filter(split="train")["cell_id"]]
@@ -96,29 +73,29 @@ def test_copies_are_the_rows_with_a_number(known, tmp_path):
 
 
 def test_a_derived_cell_tells_its_lineage(known, tmp_path):
-    """Family, category, case and scale are its origin's; mask and box, which moved, are gone."""
+    """Family, category, case and scale are its origin's; how it was made stands beside it."""
     made = augmented(known, tmp_path / "out", 3.0)
     parents = {row["cell_id"]: row for row in known.manifest.to_dicts()}
     for row in derived_of(made).to_dicts():
         parent = parents[row["origin"]]
         for name in ("family", "category", "original_label", "case", "um_per_px", "stain"):
             assert row[name] == parent[name]
-        assert row["mask_path"] is row["box_px"] is None
         assert row["exif_orientation"] == 1
         assert row["recipe_id"] == RECIPE.recipe_id
         assert row["cell_id"] == f"{row['origin']}+turn-{row['copy']}"
     copies = derived_of(made).group_by("origin").agg(pl.col("copy").sort())
     assert {tuple(numbers) for numbers in copies["copy"].to_list()} == {(1, 2)}
-    assert made.card.recipe == {"augmentation": RECIPE.model_dump(mode="json"), "seed": 0}
+    recipe = {"augmentation": RECIPE.model_dump(mode="json"), "seed": 0, "factor": 3.0}
+    assert made.card.recipe == recipe
 
 
 def test_originals_stay_where_they_are_and_as_they_are(known, tmp_path):
     """Their rows are the same but for the way to the masks, which still leads to the masks."""
-    lay_out(known.folder, {"masks/m.png": b"mask"})
     made = augmented(known, tmp_path / "deeper" / "out")
     originals = made.manifest.filter(pl.col("origin").is_null())
     assert_frame_equal(originals.drop("mask_path"), known.manifest.drop("mask_path"))
-    assert {(made.folder / path).read_bytes() for path in originals["mask_path"]} == {b"mask"}
+    for before, after in zip(known.manifest["mask_path"], originals["mask_path"], strict=True):
+        assert (known.folder / before).samefile(made.folder / after)
     assert made.image_root == known.image_root
 
 
@@ -185,19 +162,14 @@ def test_a_probability_of_a_third_leaves_two_thirds_as_they_are(tmp_path):
 # Refusals
 
 
-@pytest.mark.parametrize("factor", [0.99, 0.0, -1.0, 100.5, math.nan, math.inf])
-def test_a_factor_that_cannot_be_is_refused(known, tmp_path, factor):
-    """Below one, infinite or no number: told, and nothing is written."""
-    with pytest.raises(UsageError, match=r"--factor is .*at least 1.*at most 100"):
-        augmented(known, tmp_path / "out", factor)
+def test_a_recipe_that_does_nothing_is_refused_where_copies_are_asked_for(known, tmp_path):
+    """Its copies would be the cells; of originals alone none is made."""
+    none = load_augmentation("none")
+    with pytest.raises(UsageError, match=r"'none' has no steps.*Nothing was written"):
+        augmented(known, tmp_path / "out", recipe=none)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_recipe_that_does_nothing_is_refused(known, tmp_path):
-    """Without steps there is nothing to write."""
-    with pytest.raises(UsageError, match="'none' has no steps"):
-        augmented(known, tmp_path / "out", recipe=load_augmentation("none"))
-    assert not (tmp_path / "out").exists()
+    made = augmented(known, tmp_path / "out", 1, recipe=none, originals=5)
+    assert train_of(made).height == 5
 
 
 def test_an_augmented_dataset_is_not_augmented_again(known, tmp_path):
@@ -205,7 +177,7 @@ def test_an_augmented_dataset_is_not_augmented_again(known, tmp_path):
     made = augmented(known, tmp_path / "out")
     divided = read_split(made, "splits", 0, 0)
     with pytest.raises(DataError, match=r"copies of cells already.*all steps in one recipe"):
-        augment_offline(made, divided, RECIPE, out=tmp_path / "twice", factor=2, seed=0)
+        augment_offline(made, divided, RECIPE, out=tmp_path / "twice", amount=Amount(), seed=0)
     assert not (tmp_path / "twice").exists()
 
 
@@ -215,8 +187,35 @@ def test_without_a_split_nothing_is_augmented(known):
         read_split(known, "splits", 0, 0)
 
 
-def test_what_stands_at_out_and_faults_on_the_way_leave_nothing_half(known, tmp_path):
-    """A full folder is untouched; a picture gone or changed is named and no folder is left."""
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_a_split_without_training_cells_is_refused(known, tmp_path, side):
+    """There is nothing to copy."""
+    divided = known.manifest.with_columns(split=pl.lit(side))
+    with pytest.raises(DataError, match="no training cells to copy"):
+        augment_offline(known, divided, RECIPE, out=tmp_path / "out", amount=Amount(), seed=0)
+
+
+@pytest.mark.parametrize("amount", [Amount(balance=True), Amount(per_category=30)])
+def test_a_category_that_cannot_be_brought_to_a_number_is_refused(known, tmp_path, amount):
+    """It is on other sides only; in all, cells can still be copied."""
+    side = pl.when(pl.col("category") == "band").then(pl.lit("test")).otherwise(pl.lit("train"))
+    divided = known.manifest.with_columns(split=side)
+    with pytest.raises(DataError, match="hold none of band"):
+        augment_offline(known, divided, RECIPE, out=tmp_path / "out", amount=amount, seed=0)
+    amount = Amount(to=30)
+    augment_offline(known, divided, RECIPE, out=tmp_path / "out", amount=amount, seed=0)
+
+
+@pytest.mark.parametrize("amount", [{"to": 3}, {"originals": 99}, {"to": 30, "balance": True}])
+def test_an_amount_that_cannot_be_leaves_nothing(known, tmp_path, amount):
+    """Told before any work."""
+    with pytest.raises((UsageError, DataError), match="Nothing was"):
+        augmented(known, tmp_path / "out", **amount)
+    assert names_below(tmp_path) == ["d", "pictures"]
+
+
+def test_what_stands_at_out_is_untouched_and_a_changed_picture_named(known, tmp_path):
+    """A full folder stays; of a fault on the way no folder appears."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("old")
     with pytest.raises(UsageError, match="untouched"):
@@ -226,7 +225,4 @@ def test_what_stands_at_out_and_faults_on_the_way_leave_nothing_half(known, tmp_
     (known.image_root / name).write_bytes(encoded(drawn(77, 9, 11), "PNG"))
     with pytest.raises(DataError, match=rf"{name} is no longer the picture"):
         augmented(known, tmp_path / "out")
-    (known.image_root / name).unlink()
-    with pytest.raises(DataError, match=rf"{name} of .* cannot be read"):
-        augmented(known, tmp_path / "out")
-    assert names_below(tmp_path) == ["d", "full", "pictures"]
+    assert not (tmp_path / "out").exists()

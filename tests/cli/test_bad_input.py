@@ -17,6 +17,7 @@ from leukoscope.foundation.errors import UsageError
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import encode_png
 from leukoscope.models.backbones import build
+from leukoscope.records.lineage import is_copy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,6 +63,7 @@ def faults(cells, finished, tmp_path_factory, one_thread):
         "misspelt-study.yaml": STUDY.replace("margin", "margn"),
         "columns.csv": "cell,truth\na,band\n",
         "taken.csv": "mine",
+        "taken.png": "mine",
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
@@ -164,6 +166,40 @@ CASES = {
         "belong to a hold-out",
     ),
     "augment without end": ("augment CELLS flips --out d --factor 1000", 2, "at most 100"),
+    "augment in two ways": (
+        "augment CELLS flips --out d --to 200 --balance",
+        2,
+        "--to and --balance each say how many",
+    ),
+    "augment in all ways": (
+        "augment CELLS flips --out d --factor 2 --to 200 --per-category 60 --balance",
+        2,
+        "--factor, --to, --per-category and --balance each say",
+    ),
+    "augment to fewer": ("augment CELLS flips --out d --to 9", 2, "--to is 9, but the training"),
+    "augment to half a cell": ("augment CELLS flips --out d --to 200.5", 2, "--to is 200.5; it"),
+    "augment a larger category": (
+        "augment CELLS flips --out d --per-category 2",
+        2,
+        "more originals are there of",
+    ),
+    "augment no originals": ("augment CELLS flips --out d --originals 0", 2, "--originals is 0"),
+    "augment more originals": ("augment CELLS flips --out d --originals 999", 3, "999 were asked"),
+    "augment by nothing": ("augment CELLS none --out d", 2, "'none' has no steps"),
+    "augment copies": ("augment copies flips --out d", 3, "holds copies of cells already"),
+    "augment onto what exists": ("augment CELLS flips --out one-category", 2, "left untouched"),
+    "augment onto a file": ("augment CELLS flips --out taken.csv", 2, "left untouched"),
+    "augment an unknown split": ("augment CELLS flips --out d --split splitz", 2, "splits"),
+    "augment without a split": ("augment lost flips --out d", 3, "has no split yet"),
+    "augment a missing dataset": ("augment nowhere flips --out d", 3, "not a dataset folder"),
+    "augment by a missing recipe": ("augment CELLS no-such.yaml --out d", 2, "cannot be read"),
+    "replay in a missing dataset": ("replay nowhere x --out x.png", 3, "not a dataset folder"),
+    "replay where no copies are": ("replay CELLS x --out x.png", 2, "holds no copies"),
+    "replay an unknown cell": ("replay copies x --out x.png", 2, "No copy in this dataset is"),
+    "replay a misspelt copy": ("replay copies NEAR --out x.png", 2, "Did you mean phantom:"),
+    "replay an original": ("replay copies ORIGINAL --out x.png", 2, "is no copy but a cell of"),
+    "replay onto a file": ("replay copies COPY --out taken.png", 2, "left untouched"),
+    "replay as a photograph": ("replay copies COPY --out x.jpg", 2, "should end in .png"),
     "no end of a scale": ("ingest folder one-category --out d --um-per-px inf", 2, "um-per-px"),
     "scores under a table's name": ("evaluate FINISHED --out new.csv", 2, "give a folder name"),
     "missing dataset, isolate": ("isolate nowhere --out d", 3, "not a dataset folder"),
@@ -187,6 +223,8 @@ def test_bad_input_is_refused_in_a_sentence(faults, capsys, case, tmp_path, monk
     text, code, said = CASES[case]
     monkeypatch.chdir(faults.folder)
     standing = {"CELLS": faults.cells, "FINISHED": faults.run, "RUN": tmp_path / "r"}
+    copy = leukoscope.read_dataset(Path("copies")).manifest.filter(is_copy())["cell_id"][0]
+    standing |= {"COPY": copy, "NEAR": copy + "0", "ORIGINAL": copy.partition("+")[0]}
     words = [standing.get(word, word) for word in text.split()]
     before = faults.listing()
     seen, out, err = call(capsys, words)
@@ -246,6 +284,8 @@ def test_paths_may_be_text_in_python(tmp_path, cells, finished, monkeypatch):
     assert leukoscope.ingest("folder", Path("collection"), out="d") == Path("d")
     assert leukoscope.split("d") == Path("d/splits.parquet")
     assert leukoscope.augment("d", "flips", out="more", factor=1.5) == Path("more")
+    copy = leukoscope.read_dataset(Path("more")).manifest.filter(is_copy())["cell_id"][0]
+    assert leukoscope.replay("more", copy, out="one.png") == Path("one.png")
     assert leukoscope.isolate(str(cells), out="alone") == Path("alone")
     assert leukoscope.measure("alone", out="m.csv") == Path("m.csv")
     made = leukoscope.predict(str(finished), str(cells), out="p.csv")

@@ -42,6 +42,15 @@ def test_of_whom_an_interval_speaks_is_said(capsys):
     assert "other cells of this collection only" in capsys.readouterr().out
 
 
+def test_a_text_is_printed_as_it_is(capsys):
+    """Brackets, colours and line ends are its own; as JSON it is one text."""
+    text = "# [red] :smile:\nname: é\n"
+    show(text, as_json=False)
+    assert capsys.readouterr().out == text
+    show(text, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"text": text}
+
+
 @pytest.mark.parametrize("name", ["[b]bold[/b]", "[/]", ":smile:", "[red]"])
 def test_a_category_is_shown_as_it_is_called(capsys, name):
     """Brackets and colons are words of a person, not of a layout."""

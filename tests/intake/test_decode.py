@@ -375,3 +375,49 @@ def test_writing_png_loses_nothing(number, height, width):
     """Pixels written as PNG are read back bit for bit."""
     pixels = drawn(number, height, width)
     np.testing.assert_array_equal(room.decode(room.encode_png(pixels), name="x").pixels, pixels)
+
+
+@given(number=st.integers(0, 99), height=st.integers(1, 9), width=st.integers(1, 9))
+def test_writing_a_mask_loses_nothing(number, height, width):
+    """Levels written as a grey PNG are read back bit for bit, and taken for no picture."""
+    levels = np.ascontiguousarray(drawn(number, height, width)[..., 1])
+    data = room.encode_png(levels)
+    read = room.decode_levels(data, name="x", shape=(height, width))
+    np.testing.assert_array_equal(read, levels)
+    with pytest.raises(DecodeError, match="is grey"):
+        room.decode(data, name="x")
+
+
+def test_writing_does_not_hang_on_how_pixels_lie_in_memory():
+    """Turned, mirrored and cut arrays are written as their plain copies are."""
+    pixels = drawn(3, 9, 8)
+    views = (
+        pixels[:, ::-1],
+        pixels.transpose(1, 0, 2),
+        pixels[1:7, 2:5],
+        np.asfortranarray(pixels),
+    )
+    for view in (*views, pixels[::2, ::-1, 0]):
+        assert room.encode_png(view) == room.encode_png(view.copy(order="C"))
+
+
+MASKS = {
+    "another size": (np.zeros((4, 5), np.uint8), r"has 5 × 4 pixels, its picture 4 × 4\."),
+    "in colour": (np.zeros((4, 4, 3), np.uint8), r"is stored as RGB; a grey PNG of 8 bits"),
+}
+
+
+@pytest.mark.parametrize("fault", MASKS)
+def test_a_mask_that_is_none_is_refused(fault):
+    """With what it is."""
+    pixels, said = MASKS[fault]
+    with pytest.raises(DecodeError, match=f"^m.png {said}"):
+        room.decode_levels(room.encode_png(pixels), name="m.png", shape=(4, 4))
+
+
+@pytest.mark.parametrize("end", [0, 1, 8, 20, 45])
+def test_a_mask_cut_short_is_refused(end):
+    """No beginning of a file is taken for a mask."""
+    data = room.encode_png(np.full((4, 4), 128, np.uint8))[:end]
+    with pytest.raises(DecodeError, match="is broken or no PNG picture"):
+        room.decode_levels(data, name="m.png", shape=(4, 4))

@@ -7,6 +7,7 @@ from polars.testing import assert_frame_equal
 from tests.intake.pictures import drawn, lay_out
 
 from leukoscope.augmentation.offline import augment_offline
+from leukoscope.augmentation.plan import Amount
 from leukoscope.augmentation.recipe import load_augmentation
 from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, UsageError
@@ -195,7 +196,7 @@ def test_isolated_cells_can_be_augmented(known, made, tmp_path):
     """They are no copies; their copies are made of training cells and lie in the new folder."""
     divided = read_split(made, "splits", 0, 0)
     recipe = load_augmentation("flips")
-    augment_offline(made, divided, recipe, out=tmp_path / "more", factor=2.0, seed=0)
+    augment_offline(made, divided, recipe, out=tmp_path / "more", amount=Amount(), seed=0)
     more = read_dataset(tmp_path / "more")
     copies = more.manifest.filter(is_copy())
     train = divided.filter(pl.col("split") == "train")
@@ -346,7 +347,9 @@ def test_a_dataset_with_copies_is_refused(known, tmp_path):
     """Isolate first, augment after."""
     divided = read_split(known, "splits", 0, 0)
     recipe = load_augmentation("flips")
-    augment_offline(known, divided, recipe, out=tmp_path / "more", factor=1.2, seed=0)
+    augment_offline(
+        known, divided, recipe, out=tmp_path / "more", amount=Amount(factor=1.2), seed=0
+    )
     more = read_dataset(tmp_path / "more")
     with pytest.raises(DataError, match=r"holds \d+ copies of cells.*augment after"):
         room.isolate_dataset(more, out=tmp_path / "out", fill="blank")

@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 from tests.intake.pictures import encoded, lay_out
 
 from leukoscope.augmentation.offline import augment_offline
+from leukoscope.augmentation.plan import Amount
 from leukoscope.augmentation.recipe import load_augmentation
 from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError
@@ -142,11 +143,11 @@ def test_a_picture_without_a_cell_keeps_its_row(tmp_path):
     ]
 
 
-def test_copies_are_measured_where_they_lie(known, given, tmp_path):
-    """Originals on their masks, mirrored copies on what is found in the new folder's pictures."""
+def test_copies_are_measured_on_the_masks_that_followed_them(known, given, tmp_path):
+    """Mirrored with their pictures, in the new folder; an area has no direction."""
     divided = known.manifest.with_columns(split=pl.lit("train"))
-    recipe = load_augmentation("flips")
-    augment_offline(known, divided, recipe, out=tmp_path / "more", factor=1.5, seed=0)
+    recipe, amount = load_augmentation("flips"), Amount(factor=1.5)
+    augment_offline(known, divided, recipe, out=tmp_path / "more", amount=amount, seed=0)
     more = read_dataset(tmp_path / "more")
     table = measure_dataset(more)
     copies, lineage = more.manifest.filter(is_copy()), ("cell_id", "origin", "copy")
@@ -155,7 +156,24 @@ def test_copies_are_measured_where_they_lie(known, given, tmp_path):
     assert_frame_equal(table.filter(is_copy()).select(lineage), copies.select(lineage))
     assert originals["origin"].null_count() == originals["copy"].null_count() == given.height
     assert_frame_equal(originals, given)
-    for row in table.join(copies.select("cell_id", "path"), on="cell_id").to_dicts():
+    assert set(table["mask"]) == {"given"}
+    by_cell = {row["cell_id"]: row for row in given.to_dicts()}
+    for row in table.filter(is_copy()).to_dicts():
+        for name in ("nucleus_area_px2", "cell_area_px2"):
+            assert row[name] == by_cell[row["origin"]][name]
+
+
+def test_copies_without_masks_are_looked_for_where_they_lie(known, tmp_path):
+    """In the new folder's pictures, as in those of any cell without a mask."""
+    unmasked = known.manifest.with_columns(mask_path=pl.lit(None, dtype=pl.String))
+    bare, recipe = Dataset(known.folder, known.card, unmasked), load_augmentation("flips")
+    divided, amount = unmasked.with_columns(split=pl.lit("train")), Amount(factor=1.5)
+    augment_offline(bare, divided, recipe, out=tmp_path / "more", amount=amount, seed=0)
+    more = read_dataset(tmp_path / "more")
+    table = measure_dataset(more)
+    assert set(table["mask"]) == {"found"}
+    copies = more.manifest.filter(is_copy()).select("cell_id", "path")
+    for row in table.join(copies, on="cell_id").to_dicts():
         image = decode((more.folder / row["path"]).read_bytes(), name="x").pixels
         expected = measure_cell(image, isolate_cell(image).masks, RECIPE.um_per_px)
         np.testing.assert_equal(measures_in(row), expected)
@@ -248,6 +266,19 @@ def test_an_isolated_cell_may_be_all_nucleus(known, tmp_path):
     path.unlink()
     with pytest.raises(DataError, match=r"or isolate the originals again\.$"):
         measure_dataset(alone)
+
+
+def test_a_copy_of_an_isolated_cell_may_be_all_nucleus(known, tmp_path):
+    """Its mask is that of its origin, mirrored."""
+    folder = shutil.copytree(known.folder, tmp_path / "d")
+    (folder / known.manifest["mask_path"][3]).write_bytes(binary(72))
+    alone = as_renderings(Dataset(folder, known.card, known.manifest[3:4]))
+    divided, recipe = alone.manifest.with_columns(split=pl.lit("train")), load_augmentation("flips")
+    augment_offline(alone, divided, recipe, out=tmp_path / "more", amount=Amount(), seed=0)
+    table = measure_dataset(read_dataset(tmp_path / "more"))
+    assert table.height == 2
+    assert (table["nucleus_area_px2"] == 36**2).all()
+    assert (table["cell_area_px2"] == 36**2).all()
 
 
 def test_a_mask_cut_short_anywhere_is_named(known, tmp_path):

@@ -5,10 +5,10 @@ import yaml
 from tests.replication.conftest import STUDY
 
 from leukoscope.foundation.errors import DataError, RecipeError
+from leukoscope.intake.stratified import training_draw
 from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.replication.recipe import StudyRecipe, Unit, load_study
 from leukoscope.replication.study import fitting_the_pool
-from leukoscope.training.cells import training_draw
 
 ROTATION = load_study("rotation")
 

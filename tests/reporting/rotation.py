@@ -228,9 +228,9 @@ def pictures() -> pl.DataFrame:
                 angle = 0.0
                 if copy or arm == "rotated-online":
                     angle = float(stream(19, "angle", arm, number, copy).uniform(0, 360))
-                moves = [["rotation_deg", angle]] if angle else []
+                done = [["rotation_deg", angle]] if angle else []
                 named = {"kind": "seen", "arm": arm, "cell_id": f"seen-{category}", "copy": copy}
-                named |= {"category": category, "draw": json.dumps({"moves": moves})}
+                named |= {"category": category, "draw": json.dumps({"operations": done})}
                 rows.append(named | {"png": drawn(category, number, angle), "predicted": None})
     for each in missed(1).to_dicts():
         named = {name: each[name] for name in ("arm", "cell_id", "category", "predicted")}

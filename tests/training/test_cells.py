@@ -1,29 +1,32 @@
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leukoscope.augmentation.draw import draw
 from leukoscope.augmentation.apply import apply
+from leukoscope.augmentation.batch import apply_on_device
+from leukoscope.augmentation.draw import draw
+from leukoscope.augmentation.geometry_steps import Rotation
 from leukoscope.augmentation.offline import augment_offline
-from leukoscope.augmentation.recipe import AugmentationRecipe, Rotation
-from leukoscope.foundation.errors import DataError
+from leukoscope.augmentation.plan import Amount
+from leukoscope.augmentation.recipe import AugmentationRecipe, load_augmentation
 from leukoscope.foundation.streams import stream
+from leukoscope.intake.decode import decode, resize
 from leukoscope.intake.store import PixelStore, open_store
+from leukoscope.models.prediction import to_tensor
 from leukoscope.records.dataset import read_dataset, read_split
-from leukoscope.training.cells import (
-    Cells,
-    batch_pixels,
-    batch_places,
-    gather,
-    training_draw,
-)
+from leukoscope.training.cells import Cells, batch_draws, batch_pixels, batch_places, gather
+from leukoscope.training.loop import network_input
 from leukoscope.training.recipe import TrainingRecipe
 
 TURNED = AugmentationRecipe(name="turned", steps=(Rotation(),))
 N = 40
+FEEDING = {"size_px": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 def noise(n=N, size_px=12):
@@ -88,6 +91,87 @@ def test_no_augmentation_gives_the_stored_pixels(use):
     assert cells.store.pixels.any()
 
 
+def test_none_is_a_plain_resize(cells):
+    """The network sees each file decoded, resized and normalised, and nothing else: no draw, no
+    visit, no seed changes a bit of it."""
+    known = read_dataset(cells)
+    part = known.manifest.head(12)
+    here = gather(part, known.card.categories, open_store(known, part, 32))
+    places, visits = np.arange(12), np.arange(12) % 3
+    plain = [
+        resize(decode((Path(known.image_root) / path).read_bytes(), name=path).pixels, 32)
+        for path in part["path"]
+    ]
+    expected = (np.stack(plain).transpose(0, 3, 1, 2) / 255 - 0.5) / 0.5
+    for use, seed in (("online", 0), ("online", 7), ("in-place", 7)):
+        how = {"preprocessing": FEEDING, "augmentation_use": use, "seed": seed}
+        arm = TrainingRecipe(augmentation=load_augmentation("none"), **how)
+        np.testing.assert_array_equal(batch_pixels(here, places, visits, arm), np.stack(plain))
+        seen = network_input(here, places, visits, arm, torch.device("cpu"))
+        np.testing.assert_allclose(seen.numpy(), expected, atol=1e-6)
+        assert not any(drawn.operations for drawn in batch_draws(here, places, visits, arm))
+
+
+@pytest.mark.parametrize("use", ["online", "in-place"])
+def test_neither_the_batch_size_nor_a_resumed_run_changes_what_is_seen(use):
+    """Batches of another size, and updates out of their order, show the same pictures."""
+    cells = noise(10)
+    recipe = TrainingRecipe(augmentation=TURNED, augmentation_use=use, seed=4)
+
+    def chain(size, updates):
+        parts = {}
+        for update in updates:
+            places, visits = batch_places(update, size, 10, 4)
+            parts[update] = batch_pixels(cells, places, visits, recipe)
+        return np.concatenate([parts[update] for update in sorted(parts)])
+
+    whole = chain(60, [0])
+    np.testing.assert_array_equal(chain(4, range(15)), whole)
+    np.testing.assert_array_equal(chain(15, [3, 1, 0, 2]), whole)
+
+
+def test_a_copy_online_is_the_visit_number():
+    """Over a run each cell comes as its copies 0, 1, 2 …, each once and drawn for it by name."""
+    cells, recipe = noise(6), TrainingRecipe(augmentation=TURNED, seed=4)
+    seen = {}
+    for update in range(9):
+        places, visits = batch_places(update, 4, 6, 4)
+        for place, drawn in zip(places, batch_draws(cells, places, visits, recipe), strict=True):
+            seen.setdefault(cells.cell_ids[place], []).append(drawn)
+    expected = {name: [draw(TURNED, 4, name, copy) for copy in range(6)] for name in cells.cell_ids}
+    assert seen == expected
+
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("steps", [(Rotation(),), ()])
+def test_what_is_augmented_on_a_device_is_what_the_processor_augments(steps):
+    """Drawn alike and put into the network alike: within one level, and without steps exactly."""
+    cells, places = noise(size_px=24), np.arange(N)
+    recipe = TrainingRecipe(augmentation=AugmentationRecipe(steps=steps), preprocessing=FEEDING)
+    stored = torch.from_numpy(cells.store.take(cells.rows)).to(DEVICE)
+    there = apply_on_device(batch_draws(cells, places, places, recipe), stored)
+    fed = to_tensor(there, recipe.preprocessing, there.device)
+    here = network_input(cells, places, places, recipe, torch.device("cpu"))
+    one_level = 1 / 255 / 0.5
+    assert fed.is_contiguous(memory_format=torch.channels_last)
+    assert float((fed.cpu() - here).abs().max()) <= (1.001 * one_level if steps else 0)
+    if DEVICE.type == "cuda":
+        assert torch.equal(network_input(cells, places, places, recipe, DEVICE), fed)
+
+
+def test_levels_are_looked_up_as_they_are_computed():
+    """A batch that is on its device already becomes the same input, bit for bit."""
+    feeding = {"size_px": 12, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    recipe = TrainingRecipe(preprocessing=feeding)
+    pixels = noise().store.pixels
+    expected = to_tensor(pixels, recipe.preprocessing, torch.device("cpu"))
+    assert torch.equal(
+        to_tensor(torch.from_numpy(pixels), recipe.preprocessing, torch.device("cpu")), expected
+    )
+
+
 def test_online_augmentation_is_new_at_each_visit_and_the_same_for_the_same():
     """What a cell looks like follows from its name and its visit, not from the batch."""
     cells = noise()
@@ -134,108 +218,6 @@ def test_cells_are_looked_up_by_content_and_category():
     assert seen.rows.tolist() == [1, 0]
 
 
-# The draw of training cells
-
-
-def manifest(sizes, *, families=None):
-    """Write the training part of a manifest: so many cells of each category."""
-    rows = [(f"{name}-{i:03d}", name) for name, n in sizes.items() for i in range(n)]
-    table = pl.DataFrame(rows, schema=["cell_id", "category"], orient="row")
-    family = families(table) if families else pl.col("cell_id")
-    return table.with_columns(family=family, origin=pl.lit(None, dtype=pl.String)).sample(
-        fraction=1.0, shuffle=True, seed=3
-    )
-
-
-POOL = {"segmented": 60, "band": 30, "lymphocyte": 10}
-
-
-def paired(table):
-    """Let neighbours of one category be a family of two, but for a lone one here and there."""
-    return pl.Series(
-        [f"{c}-{int(i[-3:]) // 2}" for i, c in table.select("cell_id", "category").rows()]
-    )
-
-
-@given(n=st.integers(2, 99), seed=st.integers(0, 50))
-def test_a_draw_of_single_cells_is_exact_stratified_and_part_of_any_larger(n, seed):
-    """The number asked for; each category within a cell of its share; nested."""
-    pool = manifest(POOL)
-    drawn = training_draw(pool, n, seed)
-    assert drawn.height == n
-    counts = dict(drawn["category"].value_counts().rows())
-    for name, size in POOL.items():
-        assert abs(counts.get(name, 0) - n * size / 100) <= 1.5
-    larger = training_draw(pool, n + 1, seed)
-    assert set(drawn["cell_id"]) < set(larger["cell_id"])
-    places = {name: i for i, name in enumerate(pool["cell_id"])}
-    assert [places[name] for name in drawn["cell_id"]] == sorted(
-        places[name] for name in drawn["cell_id"]
-    )
-
-
-@given(n=st.integers(2, 99), seed=st.integers(0, 50))
-def test_a_draw_takes_whole_families(n, seed):
-    """With families of two, at most one cell more than asked for; none is parted."""
-    pool = manifest(POOL, families=paired)
-    drawn = training_draw(pool, n, seed)
-    assert n <= drawn.height <= n + 1
-    rest = pool.join(drawn, on="cell_id", how="anti")
-    assert not set(drawn["family"]) & set(rest["family"])
-    assert set(drawn["cell_id"]) <= set(training_draw(pool, min(n + 7, 100), seed)["cell_id"])
-
-
-def test_a_draw_follows_from_its_seed_and_not_from_the_order_of_rows():
-    """Shuffled rows give the same cells; another seed gives others."""
-    pool = manifest(POOL)
-    drawn = set(training_draw(pool, 30, 1)["cell_id"])
-    shuffled = pool.sample(fraction=1.0, shuffle=True, seed=8)
-    assert set(training_draw(shuffled, 30, 1)["cell_id"]) == drawn
-    assert len(set(training_draw(pool, 30, 2)["cell_id"]) & drawn) < 25
-
-
-def test_derived_cells_follow_their_origin():
-    """They do not count, and come along exactly where their origin is drawn."""
-    pool = manifest(POOL)
-    derived = pool.with_columns(origin=pl.col("cell_id"), cell_id=pl.col("cell_id") + "+1")
-    both = pl.concat([pool, derived])
-    drawn = training_draw(both, 30, 1)
-    originals = set(training_draw(pool, 30, 1)["cell_id"])
-    assert drawn.height == 60
-    assert set(drawn.filter(pl.col("origin").is_null())["cell_id"]) == originals
-    assert set(drawn["origin"].drop_nulls()) == originals
-
-
-def test_renderings_are_drawn_as_the_cells_they_show():
-    """They count: of cells without their background the same are drawn as with it."""
-    pool = manifest(POOL)
-    alone = pool.with_columns(origin=pl.col("cell_id"), cell_id=pl.col("cell_id") + "+isolated")
-    assert training_draw(alone, 30, 1)["origin"].equals(training_draw(pool, 30, 1)["cell_id"])
-
-
-def test_a_family_of_two_categories_is_drawn_whole_and_once():
-    """One picture filed under two categories stays together."""
-    pool = manifest({"segmented": 10, "band": 10}).with_columns(
-        family=pl.when(pl.col("cell_id").str.ends_with("000"))
-        .then(pl.lit("twins"))
-        .otherwise("cell_id")
-    )
-    for n in range(2, 20):
-        drawn = training_draw(pool, n, 4)
-        assert (drawn["family"] == "twins").sum() in (0, 2)
-        assert drawn["cell_id"].is_unique().all()
-        assert n <= drawn.height <= n + 1
-
-
-def test_all_cells_are_drawn_where_none_or_their_number_is_asked_for():
-    """And more than there are is refused."""
-    pool = manifest(POOL)
-    assert training_draw(pool, None, 0).equals(pool)
-    assert training_draw(pool, 100, 0).equals(pool)
-    with pytest.raises(DataError, match="holds 100 original cells, 101 were asked for"):
-        training_draw(pool, 101, 0)
-
-
 # Copies beside the cells
 
 
@@ -279,7 +261,9 @@ def test_copies_in_training_are_those_that_augment_writes(cells, tmp_path):
     known = read_dataset(cells)
     divided = read_split(known, "splits", 0, 0)
     train = divided.filter(pl.col("split") == "train")
-    augment_offline(known, divided, TURNED, out=tmp_path / "more", factor=3.0, seed=9)
+    augment_offline(
+        known, divided, TURNED, out=tmp_path / "more", amount=Amount(factor=3.0), seed=9
+    )
     written = read_dataset(tmp_path / "more")
     derived = written.manifest.filter(pl.col("origin").is_not_null())
     names = dict(zip(derived.select("origin", "copy").rows(), derived["content"], strict=True))
@@ -291,6 +275,27 @@ def test_copies_in_training_are_those_that_augment_writes(cells, tmp_path):
         if copy:
             row = on_disk.rows([names[cell_id, copy]])
             assert np.array_equal(picture, on_disk.take(row)[0])
+
+
+MASKED = {"kind": "background_replacement"}
+
+
+@pytest.mark.parametrize("use", ["online", "in-place", "copies"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        MASKED,
+        {
+            "kind": "one_of",
+            "steps": [{"kind": "rotation"}, {"kind": "sequence", "steps": [MASKED]}],
+        },
+    ],
+)
+def test_a_step_that_needs_masks_is_refused_before_training(use, step):
+    """However deep it lies and however it is used: no mask reaches the network's batches."""
+    augmentation = AugmentationRecipe.from_mapping({"steps": [step]}, where="a test")
+    with pytest.raises(ValidationError, match="background_replacement needs each cell's mask"):
+        TrainingRecipe(augmentation=augmentation, augmentation_use=use, copies=int(use == "copies"))
 
 
 @pytest.mark.parametrize(

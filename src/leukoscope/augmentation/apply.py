@@ -1,22 +1,39 @@
 """From a draw to pixels: the geometry once, then everything else in its order."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from leukoscope.augmentation import occlusion, sensor
+from leukoscope.augmentation import sensor
 from leukoscope.augmentation.draw import Draw
 from leukoscope.augmentation.light import LIGHT, light
-from leukoscope.augmentation.maps import GEOMETRY
-from leukoscope.augmentation.resampling import move_and_warp
+from leukoscope.augmentation.maps import GEOMETRY, is_exact, map_of
+from leukoscope.augmentation.occlusion import added_border, background, erasing
+from leukoscope.augmentation.positions import positions
+from leukoscope.augmentation.resampling import move, move_and_warp
 from leukoscope.augmentation.step import Operation
 from leukoscope.foundation.errors import DataError, UsageError
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
+
+_BLURS = frozenset({"gaussian_blur_px", "defocus_blur_px", "motion_blur_px"})
+_DONE: dict[str, Callable[..., Pixels]] = {
+    "gaussian_noise_levels": sensor.gaussian_noise,
+    "poisson_noise_photons": sensor.poisson_noise,
+    "salt_and_pepper": sensor.salt_and_pepper,
+    "jpeg": sensor.jpeg,
+    **{f"erasing_{fill}": partial(erasing, fill) for fill in ("black", "white", "mean")},
+    **{
+        f"added_border_{fill}": partial(added_border, fill)
+        for fill in ("black", "white", "reflect")
+    },
+}
+"""What is done one by one and takes its drawn numbers as they are, the picture last."""
 
 
 def apply(drawn: Draw, pixels: Pixels, mask: Mask | None = None) -> Pixels:
@@ -40,11 +57,12 @@ def apply(drawn: Draw, pixels: Pixels, mask: Mask | None = None) -> Pixels:
     Raises
     ------
     DataError
-        If the picture is not 8-bit RGB, or smaller than a blur.
+        If the picture is not 8-bit RGB or smaller than a blur, if the mask does not lie on it, or
+        if this version does not know an operation.
     UsageError
         If the background is to be replaced and there is no mask.
     """
-    check_pixels(pixels)
+    check_pixels(pixels, mask)
     done = move_and_warp(drawn, pixels)
     for run in runs(drawn):
         if run[0][0] in LIGHT:
@@ -61,6 +79,8 @@ def apply_to_mask(drawn: Draw, mask: Mask) -> Mask:
 
     Parameters
     ----------
+    drawn : Draw
+        The drawn parameters; its rules of border and interpolation are the picture's alone.
     mask : numpy.ndarray of uint8, shape (height, width)
         Places the picture leaves free become 0.
 
@@ -69,8 +89,15 @@ def apply_to_mask(drawn: Draw, mask: Mask) -> Mask:
     numpy.ndarray of uint8
         Of the size that :func:`apply` gives the picture.
     """
-    alone = replace(drawn, border="constant", border_rgb=(0, 0, 0), interpolation="nearest")
-    return np.ascontiguousarray(move_and_warp(alone, np.dstack([mask] * 3))[..., 0])
+    height, width = mask.shape
+    route = map_of(drawn, height, width)
+    affine = route.affine()
+    if affine is not None and is_exact(affine):
+        return move(affine, np.dstack([mask] * 3), "constant", (0.0, 0.0, 0.0))[..., 0].copy()
+    x, y = positions(route, height, width)
+    # A picture that shrinks is smoothed first; a mask is not, or its edge would be a level between.
+    followed = cv2.remap(mask, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(followed, np.uint8)
 
 
 def runs(drawn: Draw) -> Iterator[Sequence[Operation]]:
@@ -81,39 +108,43 @@ def runs(drawn: Draw) -> Iterator[Sequence[Operation]]:
         yield from [neighbours] if is_light else ([operation] for operation in neighbours)
 
 
-def check_pixels(pixels: Pixels) -> None:
+def check_pixels(pixels: Pixels, mask: Mask | None = None) -> None:
     """Refuse what is not the house's layout. Raises DataError."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels.dtype != np.uint8:
         raise DataError(
-            f"A picture of {pixels.dtype} and shape {pixels.shape} cannot be augmented; it should "
-            "be uint8 RGB, height × width × 3, levels 0 to 255. Nothing was changed. Grey pictures "
-            "and levels from 0 to 1 are brought to that layout first."
+            f"A picture of {pixels.dtype} cannot be augmented; it should be uint8, whole levels "
+            "from 0 to 255. Nothing was changed. Bring levels from 0 to 1, or of 16 bits, to that "
+            "scale first: noise and light are counted in it."
         )
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise DataError(
+            f"A picture of shape {_told(pixels.shape)} cannot be augmented; it should be height × "
+            "width × 3. Nothing was changed. Repeat the one channel of a grey picture for red, green and "
+            "blue, and leave out transparency, first."
+        )
+    if mask is not None and (mask.dtype != np.uint8 or mask.shape != pixels.shape[:2]):
+        raise DataError(
+            f"A mask of {mask.dtype} and shape {_told(mask.shape)} does not lie on a picture of "
+            f"shape {_told(pixels.shape)}; it should be uint8, height × width. Nothing was "
+            "changed. Make the masks anew from these pictures."
+        )
+
+
+def _told(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
 
 
 def _one(operation: Operation, pixels: Pixels, scale: float) -> Pixels:
     name, given = operation
-    family, _, fill = name.rpartition("_")
-    match name:
-        case "gaussian_blur_px" | "defocus_blur_px":
-            return sensor.blur(name, given[0] * scale, 0.0, pixels)
-        case "motion_blur_px":
-            return sensor.blur(name, given[0] * scale, given[1], pixels)
-        case "gaussian_noise_levels":
-            return sensor.gaussian_noise(given[0], int(given[1]), pixels)
-        case "poisson_noise_photons":
-            return sensor.poisson_noise(given[0], int(given[1]), pixels)
-        case "salt_and_pepper":
-            return sensor.salt_and_pepper(given[0], int(given[1]), pixels)
-        case "jpeg":
-            return sensor.jpeg(int(given[0]), pixels)
-        case _ if family == "erasing":
-            left, top, width, height = given
-            return occlusion.erasing(fill, (left, top, width, height), pixels)
-        case _ if family == "added_border":
-            return occlusion.added_border(fill, given[0], pixels)
-        case _:
-            raise ValueError(f"no operation is called {name!r}")
+    if name in _BLURS:
+        angle_deg = given[1] if len(given) > 1 else 0.0
+        return sensor.blur(name, given[0] * scale, angle_deg, pixels)
+    if name not in _DONE:
+        raise DataError(
+            f"This draw holds an operation called {name!r}, which this version does not know. "
+            "Nothing was changed. Repeat it with the version that drew it."
+        )
+    return _DONE[name](*given, pixels)
 
 
 def _replace_background(
@@ -122,10 +153,9 @@ def _replace_background(
     if mask is None:
         raise UsageError(
             "background_replacement needs the cell's mask, and this picture has none. Nothing was "
-            "changed. Run isolate first and augment its dataset with --out; training online "
-            "has no masks."
+            "changed. Run isolate first and augment its dataset; in training there are no masks."
         )
-    return occlusion.background(operation[0].rpartition("_")[2], apply_to_mask(drawn, mask), pixels)
+    return background(operation[0].rpartition("_")[2], apply_to_mask(drawn, mask), pixels)
 
 
 def _scale(drawn: Draw, pixels: Pixels) -> float:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from leukoscope.augmentation.policies import operations_of
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.augmentation.step import Operation
+from leukoscope.foundation.errors import SchemaError
 from leukoscope.foundation.streams import stream
 
 
@@ -31,11 +32,23 @@ class Draw:
 
     @classmethod
     def from_json(cls, text: str) -> "Draw":
-        """Read a draw back from a manifest."""
-        value = json.loads(text)
-        operations = tuple((name, tuple(given)) for name, *given in value["operations"])
-        border_rgb = tuple(value["border_rgb"])
-        return cls(**value | {"operations": operations, "border_rgb": border_rgb})
+        """Read a draw back from a manifest.
+
+        Raises
+        ------
+        SchemaError
+            If the text is no draw, or one of another version.
+        """
+        try:
+            value = json.loads(text)
+            operations = tuple((name, tuple(given)) for name, *given in value["operations"])
+            border_rgb = tuple(value["border_rgb"])
+            return cls(**value | {"operations": operations, "border_rgb": border_rgb})
+        except (ValueError, KeyError, TypeError):
+            raise SchemaError(
+                f"A draw cannot be read: {text[:120]}. It should be JSON as this version writes "
+                "it. Nothing was changed. Repeat it with the version that drew it."
+            ) from None
 
 
 def draw(recipe: AugmentationRecipe, seed: int, cell_id: str, copy: int) -> Draw:

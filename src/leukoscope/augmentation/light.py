@@ -1,8 +1,10 @@
 """Light and stain: runs of operations become one pass over the levels and one rounding."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -13,11 +15,7 @@ from leukoscope.augmentation.step import Operation
 Pixels = npt.NDArray[np.uint8]
 Levels = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
-
-LIGHT = frozenset(
-    {"brightness", "contrast", "gamma", "hue_deg", "saturation", "white_balance", "stain"}
-)
-"""Names of the operations that change levels pixel by pixel."""
+Given = Sequence[float]
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in a grey (ITU-R BT.601)."""
@@ -29,6 +27,15 @@ STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 
 # Luma and two differences of colour (YIQ): hue is an angle in the plane of the latter.
 _YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FULL = 255.0
+_BRIGHTEST = 4096.0
+"""Times 255 that a level may reach on the way; where it became infinite, the next mixing of
+channels would make it no number."""
+
+_UNCHANGED = np.eye(3, 4)
+_NEUTRAL = {"hue_deg": (0.0,), "stain": (1.0,) * 3 + (0.0,) * 3, "white_balance": (1.0,) * 3}
+"""The strength of doing nothing, where it is not a single factor of 1."""
+_MIXING = frozenset({"hue_deg", "saturation", "stain"})
+"""Operations by which a channel's level hangs on another's."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,10 @@ class Power:
 
 @dataclass(frozen=True)
 class Absorption:
-    """Multiply absorbances (red, green, blue, 1) by a matrix of shape (3, 4)."""
+    """Multiply absorbances (red, green, blue, 1) by a matrix of shape (3, 4).
+
+    The absorbance of a level is the natural logarithm of 256 / (level + 1): black has one too.
+    """
 
     matrix: Matrix
 
@@ -58,8 +68,8 @@ Stage = Linear | Power | Absorption
 def light(operations: Sequence[Operation], pixels: Pixels) -> Pixels:
     """Do a run of operations of light to a picture.
 
-    Levels are cut to 0 to 255 and rounded once, at the end; before a power or an absorbance
-    those below 0 are cut to 0.
+    Levels are cut to 0 to 255 and rounded once, at the end; before powers or absorbances those
+    below 0 are cut to 0.
 
     Parameters
     ----------
@@ -73,19 +83,20 @@ def light(operations: Sequence[Operation], pixels: Pixels) -> Pixels:
     numpy.ndarray of uint8, shape (height, width, 3)
         The picture itself if every strength is that of doing nothing.
     """
-    stages = stages_of(operations, cv2.mean(pixels)[:3])
+    names = {name for name, _ in operations}
+    mean_rgb = cv2.mean(pixels)[:3] if "contrast" in names else (0.0, 0.0, 0.0)
+    stages = stages_of(operations, mean_rgb)
     if not stages:
         return pixels
-    first = stages[0]
-    if len(stages) == 1 and isinstance(first, Linear):
+    if len(stages) == 1 and isinstance(stages[0], Linear):
         # Rounds and cuts by itself.
-        return np.asarray(cv2.transform(pixels, first.matrix), np.uint8)
-    if isinstance(first, Power) and len(stages) == 1:
-        return np.asarray(cv2.LUT(pixels, np.rint(_curve(first.power)).astype(np.uint8)))
-    levels = pixels.astype(np.float32)
-    for stage in stages:
-        levels = _through(stage, levels)
-    return np.asarray(cv2.addWeighted(levels, 1, levels, 0, 0, dtype=cv2.CV_8U), np.uint8)
+        return np.asarray(cv2.transform(pixels, stages[0].matrix), np.uint8)
+    if names.isdisjoint(_MIXING):
+        # What each channel becomes hangs on its own level alone: a table of all 256 says it.
+        table = _rounded(_through(stages, _every_level(3)))
+        alike = table if "white_balance" in names else np.ascontiguousarray(table[..., :1])
+        return np.asarray(cv2.LUT(pixels, alike), np.uint8)
+    return _rounded(_through(stages[1:], _begun(stages[0], pixels)))
 
 
 def stages_of(operations: Sequence[Operation], mean_rgb: Sequence[float]) -> tuple[Stage, ...]:
@@ -97,95 +108,157 @@ def stages_of(operations: Sequence[Operation], mean_rgb: Sequence[float]) -> tup
         Names from LIGHT.
     mean_rgb : sequence of 3 float
         Mean colour of the picture, 0 to 255. Contrast turns about its grey, carried through
-        what comes before; through a power the mean colour is carried, not the mean.
+        what comes before; through a power the mean colour is carried, not the mean. It is
+        needed for contrast alone.
 
     Returns
     -------
     tuple of Stage
         Without operations at the strength of doing nothing.
     """
+    doing = (each for each in operations if each[1] != _NEUTRAL.get(each[0], (1.0,)))
+    mean = np.array([*mean_rgb, 1.0])
     stages: list[Stage] = []
-    mean = np.asarray(mean_rgb, np.float64)
-    for operation in operations:
-        stage = _stage(operation, mean)
-        if stage is None:
-            continue
-        mean = _through(stage, mean.astype(np.float32)[None, None])[0, 0].astype(np.float64)
-        last = stages[-1] if stages else None
-        if isinstance(stage, Linear) and isinstance(last, Linear):
-            stages[-1] = Linear(_merged(stage.matrix, last.matrix))
-        elif isinstance(stage, Power) and isinstance(last, Power):
-            stages[-1] = Power(stage.power * last.power)
-        elif isinstance(stage, Absorption) and isinstance(last, Absorption):
-            stages[-1] = Absorption(_merged(stage.matrix, last.matrix))
-        else:
-            stages.append(stage)
+    for kind, run in groupby(doing, _kind_of):
+        if stages:
+            mean[:3] = _through(stages[-1:], mean[None, None, :3].astype(np.float32))
+        stages.append(_merged(kind, run, mean))
     return tuple(stages)
 
 
-def _stage(operation: Operation, mean: npt.NDArray[np.float64]) -> Stage | None:
-    name, given = operation
-    neutral = 0.0 if name == "hue_deg" else 1.0
-    if name != "stain" and all(value == neutral for value in given):
-        return None
-    match name:
-        case "gamma":
-            return Power(given[0])
-        case "stain":
-            return _stain(given)
-        case "brightness":
-            return Linear(_affine(np.eye(3) * given[0]))
-        case "contrast":
-            return Linear(_affine(np.eye(3) * given[0], (1 - given[0]) * float(LUMA @ mean)))
-        case "saturation":
-            grey = np.tile(LUMA, (3, 1))
-            return Linear(_affine(given[0] * np.eye(3) + (1 - given[0]) * grey))
-        case "white_balance":
-            return Linear(_affine(np.diag(given)))
-        case "hue_deg":
-            return Linear(_affine(_hue(given[0])))
-        case _:
-            raise ValueError(f"no operation of light is called {name!r}")
+def _kind_of(operation: Operation) -> type[Stage]:
+    return _KINDS.get(operation[0], Linear)
 
 
-def _hue(angle_deg: float) -> Matrix:
-    angle = math.radians(angle_deg)
-    turn = np.eye(3)
-    turn[1:, 1:] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-    return np.asarray(np.linalg.inv(_YIQ) @ turn @ _YIQ)
+def _merged(kind: type[Stage], run: Iterable[Operation], mean: Matrix) -> Stage:
+    if kind is Power:
+        return Power(math.prod(given[0] for _, given in run))
+    # What is done to colours is done to the columns of the matrix that leads to them.
+    matrix = _UNCHANGED
+    for name, given in run:
+        matrix = _DONE[name](given, matrix, mean)
+    return Absorption(matrix) if kind is Absorption else Linear(matrix)
 
 
-def _stain(given: Sequence[float]) -> Absorption | None:
-    factors, shifts = np.array(given[:3]), np.array(given[3:])
-    if (factors == 1).all() and (shifts == 0).all():
-        return None
-    # Rows of STAINS are colours: absorbance = amounts @ STAINS.
-    back = np.linalg.inv(STAINS)
-    linear = (back * factors) @ STAINS
-    return Absorption(_affine(linear.T, shifts @ STAINS))
+def _brightness(given: Given, colours: Matrix, _mean: Matrix) -> Matrix:
+    return colours * given[0]
 
 
-def _affine(linear: Matrix, shift: float | Matrix = 0.0) -> Matrix:
-    return np.column_stack([linear, np.broadcast_to(shift, 3)])
+def _contrast(given: Given, colours: Matrix, mean: Matrix) -> Matrix:
+    spread = colours * given[0]
+    spread[:, 3] += (1 - given[0]) * LUMA.dot(colours.dot(mean))
+    return spread
 
 
-def _merged(last: Matrix, first: Matrix) -> Matrix:
-    return np.asarray(last @ np.vstack([first, [0.0, 0.0, 0.0, 1.0]]))
+def _saturation(given: Given, colours: Matrix, _mean: Matrix) -> Matrix:
+    return np.asarray(colours * given[0] + (1 - given[0]) * LUMA.dot(colours))
 
 
-def _curve(power: float) -> npt.NDArray[np.float64]:
-    return np.asarray(_FULL * (np.arange(256) / _FULL) ** power)
+def _white_balance(given: Given, colours: Matrix, _mean: Matrix) -> Matrix:
+    return np.asarray(colours * np.array(given)[:, None])
 
 
-def _through(stage: Stage, levels: Levels) -> Levels:
-    match stage:
-        case Linear():
-            return np.asarray(cv2.transform(levels, stage.matrix), np.float32)
-        case Power():
-            share = np.maximum(levels, 0) / np.float32(_FULL)
-            return np.asarray(cv2.pow(share, stage.power) * np.float32(_FULL), np.float32)
-        case Absorption():
-            # One level is added, so that black has an absorbance.
-            dark = -np.log((np.maximum(levels, 0) + 1) / np.float32(_FULL + 1))
-            left = cv2.exp(-cv2.transform(dark.astype(np.float32), stage.matrix))
-            return np.asarray(left * np.float32(_FULL + 1) - 1, np.float32)
+def _hue(given: Given, colours: Matrix, _mean: Matrix) -> Matrix:
+    angle = math.radians(given[0])
+    grey, along, across = _turning()
+    turned = grey + math.cos(angle) * along + math.sin(angle) * across
+    return np.asarray(turned.dot(colours))
+
+
+def _stain(given: Given, absorbances: Matrix, _mean: Matrix) -> Matrix:
+    changed = np.tensordot(given[:3], _unmixing(), 1) @ absorbances
+    changed[:, 3] += given[3:] @ STAINS
+    return changed
+
+
+_DONE: dict[str, Callable[[Given, Matrix, Matrix], Matrix]] = {
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "hue_deg": _hue,
+    "saturation": _saturation,
+    "white_balance": _white_balance,
+    "stain": _stain,
+}
+_KINDS: dict[str, type[Stage]] = {"gamma": Power, "stain": Absorption}
+LIGHT = frozenset({"gamma", *_DONE})
+"""Names of the operations that change levels pixel by pixel."""
+
+
+@cache
+def _turning() -> tuple[Matrix, Matrix, Matrix]:
+    """Take a colour apart into its grey and the rest; give the rest a quarter turn as well.
+
+    Shapes (3, 3). As hue is counted, red turns to yellow, yellow to green.
+    """
+    quarter = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+    grey = np.tile(LUMA, (3, 1))
+    return grey, np.eye(3) - grey, np.linalg.inv(_YIQ) @ quarter @ _YIQ
+
+
+@cache
+def _unmixing() -> Matrix:
+    """Take an absorbance apart into what each component adds to it, shape (3, 3, 3)."""
+    return np.asarray(STAINS[:, :, None] * np.linalg.inv(STAINS).T[:, None, :])
+
+
+def _every_level(n_channels: int) -> Levels:
+    return np.repeat(np.arange(256, dtype=np.float32), n_channels).reshape(1, 256, n_channels)
+
+
+def _begun(stage: Stage, pixels: Pixels) -> Levels:
+    """Do the first stage; where it is a function of single levels, by a table of them."""
+    if isinstance(stage, Linear):
+        return _through([stage], pixels.astype(np.float32, order="C"))
+    if isinstance(stage, Power):
+        table = _raised(_every_level(1), stage.power)
+        return np.asarray(cv2.LUT(pixels, table), np.float32)
+    table = _logarithms(_every_level(1))
+    return _absorbed(np.asarray(cv2.LUT(pixels, table), np.float32), stage.matrix)
+
+
+# What follows writes over the levels it is given: fresh memory costs more than the arithmetic.
+
+
+def _through(stages: Sequence[Stage], levels: Levels) -> Levels:
+    for stage in stages:
+        match stage:
+            case Linear():
+                cv2.transform(levels, stage.matrix, dst=levels)
+            case Power():
+                _raised(levels, stage.power)
+            case Absorption():
+                _absorbed(_logarithms(levels), stage.matrix)
+    return levels
+
+
+def _raised(levels: Levels, power: float) -> Levels:
+    cv2.threshold(levels, 0, 0, cv2.THRESH_TOZERO, dst=levels)
+    levels *= np.float32(1 / _FULL)
+    cv2.pow(levels, power, dst=levels)
+    cv2.threshold(levels, _BRIGHTEST, 0, cv2.THRESH_TRUNC, dst=levels)
+    levels *= np.float32(_FULL)
+    return levels
+
+
+def _logarithms(levels: Levels) -> Levels:
+    cv2.threshold(levels, 0, 0, cv2.THRESH_TOZERO, dst=levels)
+    levels += 1
+    cv2.log(levels, dst=levels)
+    return levels
+
+
+def _absorbed(levels: Levels, matrix: Matrix) -> Levels:
+    # They come as logarithms: an absorbance is log 256 less that. Both signs and log 256 go into
+    # the matrix.
+    onward = matrix.copy()
+    onward[:, 3] = math.log(_FULL + 1) * (1 - matrix[:, :3].sum(axis=1)) - matrix[:, 3]
+    cv2.transform(levels, onward, dst=levels)
+    cv2.threshold(levels, math.log(_FULL * _BRIGHTEST), 0, cv2.THRESH_TRUNC, dst=levels)
+    cv2.exp(levels, dst=levels)
+    levels -= 1
+    return levels
+
+
+def _rounded(levels: Levels) -> Pixels:
+    np.clip(levels, 0, _FULL, out=levels)
+    return np.asarray(cv2.convertScaleAbs(levels), np.uint8)

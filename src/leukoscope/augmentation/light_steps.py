@@ -1,4 +1,7 @@
-"""Steps of light and stain: levels and colours change, nothing moves."""
+"""Steps of light and stain: levels and colours change, nothing moves.
+
+Each names what asked for it: an id of the papers' list, or where the method is standard.
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -9,7 +12,7 @@ from leukoscope.augmentation.step import DrawnStep, Operation
 
 
 class Brightness(DrawnStep):
-    """Multiply all levels by a factor."""
+    """Multiply all levels by a factor (SR-S17)."""
 
     kind: Literal["brightness"] = "brightness"
     factor_range: ranges.Factor = (0.9, 1.1)
@@ -21,7 +24,7 @@ class Brightness(DrawnStep):
 
 
 class Contrast(DrawnStep):
-    """Spread all levels about the picture's mean grey by a factor."""
+    """Spread all levels about the picture's mean grey by a factor (Tellez et al. 2019)."""
 
     kind: Literal["contrast"] = "contrast"
     factor_range: ranges.Factor = (0.9, 1.1)
@@ -33,7 +36,7 @@ class Contrast(DrawnStep):
 
 
 class Gamma(DrawnStep):
-    """Raise levels, as shares of 255, to a power; above 1 darkens."""
+    """Raise levels, as shares of 255, to a power; above 1 darkens (Isensee et al. 2021)."""
 
     kind: Literal["gamma"] = "gamma"
     gamma_range: ranges.Gain = (0.8, 1.25)
@@ -45,11 +48,11 @@ class Gamma(DrawnStep):
 
 
 class Hue(DrawnStep):
-    """Turn all colours about the axis of greys."""
+    """Turn all colours about the axis of greys, in YIQ, where luma stays (Tellez et al. 2019)."""
 
     kind: Literal["hue"] = "hue"
     angle_range_deg: ranges.Turn = (-10.0, 10.0)
-    """Angles are drawn evenly from here; luma stays."""
+    """Angles are drawn evenly from here; above 0 red turns towards yellow, yellow to green."""
 
     def drawn(self, numbers: Sequence[float]) -> tuple[Operation, ...]:
         """Draw the angle."""
@@ -57,11 +60,11 @@ class Hue(DrawnStep):
 
 
 class Saturation(DrawnStep):
-    """Spread each pixel's colour about its own grey by a factor."""
+    """Spread each pixel's colour about its own grey by a factor (Tellez et al. 2019)."""
 
     kind: Literal["saturation"] = "saturation"
     factor_range: ranges.Factor = (0.8, 1.2)
-    """Factors are drawn evenly from here; 0 is grey."""
+    """Factors are drawn evenly from here; 0 leaves grey."""
 
     def drawn(self, numbers: Sequence[float]) -> tuple[Operation, ...]:
         """Draw the factor."""
@@ -69,7 +72,7 @@ class Saturation(DrawnStep):
 
 
 class WhiteBalance(DrawnStep):
-    """Multiply red, green and blue each by its own factor."""
+    """Multiply red, green and blue each by its own factor (Afifi and Brown 2019)."""
 
     kind: Literal["white_balance"] = "white_balance"
     n_numbers: ClassVar[int] = 3
@@ -82,7 +85,7 @@ class WhiteBalance(DrawnStep):
 
 
 class StainJitter(DrawnStep):
-    """Change how much of each stain there is (Tellez et al. 2018).
+    """Change how much of each stain there is, HED jitter (Tellez et al. 2018).
 
     Absorbance is taken apart into haematoxylin, eosin and a third component (Ruifrok and
     Johnston 2001), each is multiplied and shifted. Smears carry Romanowsky's stains, whose
@@ -93,8 +96,8 @@ class StainJitter(DrawnStep):
     n_numbers: ClassVar[int] = 6
     factor_range: ranges.Factor = (0.95, 1.05)
     """Factors are drawn evenly from here, one a component."""
-    shift_range: ranges.Shift = (-0.01, 0.01)
-    """Absorbance added, one a component, drawn evenly."""
+    shift_range: ranges.Absorbance = (-0.01, 0.01)
+    """Absorbance (natural logarithm) added, one a component, drawn evenly."""
 
     def drawn(self, numbers: Sequence[float]) -> tuple[Operation, ...]:
         """Draw three factors and three shifts."""
@@ -104,7 +107,7 @@ class StainJitter(DrawnStep):
 
 
 class JpegCompression(DrawnStep):
-    """Encode as JPEG and decode again."""
+    """Encode as JPEG and decode again (Hendrycks and Dietterich 2019)."""
 
     kind: Literal["jpeg_compression"] = "jpeg_compression"
     quality_range: ranges.Quality = (60.0, 95.0)

@@ -36,12 +36,20 @@ _FLIPS: dict[str, Affine] = {
     "flip_vertical": (1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
     "transposition": (0.0, 1.0, 0.0, 1.0, 0.0, 0.0),
 }
+LEAST_FACTOR = 2 / 3
+"""What a lens multiplies radii by at least; where r (1 + k r²) is highest, 1 + k r² is 2/3."""
 _ROUNDING = 1e-12
+_EXTREME = 13.0
+"""Displacements of an elastic field, in units of its standard deviation, that none exceeds."""
 
 
 @dataclass(frozen=True)
 class Lens:
-    """Bring a place at radius r to r (1 + strength r²), r in units of *radius_px*."""
+    """Bring a place at radius r to r (1 + strength r²), r in units of *radius_px*.
+
+    A negative strength would turn back where the factor in brackets falls to 2/3, and show the
+    picture once more, inside out: from there on the factor stays 2/3 (:data:`LEAST_FACTOR`).
+    """
 
     strength: float
     radius_px: float
@@ -142,6 +150,20 @@ def linear_part(route: Map) -> tuple[float, float, float, float]:
     return whole[0], whole[1], whole[3], whole[4]
 
 
+def reach_px(route: Map, height: int, width: int) -> float:
+    """Bound how far from the centre of a picture its map looks for the pixels of the result."""
+    reach = math.hypot(height, width) / 2
+    reach += sum(_EXTREME * field.displacement_px for field in route.fields)
+    for stage in route.stages:
+        if isinstance(stage, Lens):
+            reach *= 1 + abs(stage.strength) * (reach / stage.radius_px) ** 2
+        else:
+            a, b, s, c, d, t = stage
+            stretch = math.hypot(a + d, c - b) / 2 + math.hypot(a - d, b + c) / 2
+            reach = reach * stretch + math.hypot(s, t)
+    return reach
+
+
 def is_exact(affine: Affine) -> bool:
     """Tell whether a map only exchanges, negates and shifts axes by whole pixels."""
     a, b, s, c, d, t = affine
@@ -152,12 +174,8 @@ def is_exact(affine: Affine) -> bool:
 
 def _backwards(affine: Affine) -> list[Affine | Lens]:
     # Rounding in a chain must not turn a move of pixels into a resampling.
-    whole = (*(float(round(value)) for value in affine),)
-    if all(
-        abs(value - near) < _ROUNDING * max(1.0, abs(near))
-        for value, near in zip(affine, whole, strict=True)
-    ):
-        a, b, s, c, d, t = whole
+    if all(abs(value - round(value)) < _ROUNDING * max(1.0, abs(value)) for value in affine):
+        a, b, s, c, d, t = map(float, map(round, affine))
         affine = a, b, s, c, d, t
     return [] if affine == IDENTITY else [inverse(affine)]
 

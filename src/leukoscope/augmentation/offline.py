@@ -1,26 +1,28 @@
 """Augmentation written to disk: a new dataset whose training cells have derived copies."""
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
-from leukoscope.augmentation.apply import apply
-from leukoscope.augmentation.draw import draw
+from leukoscope import __version__
+from leukoscope.augmentation.copies import write_copies
+from leukoscope.augmentation.plan import Amount, check_amount, plan_copies, refuse_empty
+from leukoscope.augmentation.policies import Step
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.foundation.streams import stream
-from leukoscope.intake.decode import content_of, decode_known, encode_png
+from leukoscope.foundation.resumable import Plan, build_resumable
+from leukoscope.intake.stratified import training_draw
 from leukoscope.records import shapes, tables
-from leukoscope.records.dataset import Dataset, open_pictures, write_dataset
+from leukoscope.records.dataset import Dataset, DatasetCard, write_dataset
 from leukoscope.records.lineage import is_copy
 
-_CHUNK = 256
-_MAX_FACTOR = 100
+_DECISIVE = ("cell_id", "content", "mask_path", "n_copies")
+"""What the files of copies depend on, beside recipe and seed."""
 
 
 def augment_offline(
@@ -29,10 +31,13 @@ def augment_offline(
     recipe: AugmentationRecipe,
     *,
     out: Path,
-    factor: float,
+    amount: Amount,
     seed: int,
+    workers: int | None = None,
 ) -> Path:
     """Write a dataset with derived copies of its training cells, each with its lineage.
+
+    Stopped at any moment, even killed, it goes on when called again, and ends the same.
 
     Parameters
     ----------
@@ -44,10 +49,14 @@ def augment_offline(
         What to do.
     out : Path
         The dataset folder to make.
-    factor : float
-        Size of the training part afterwards, in times the originals; 1 to 100.
+    amount : Amount
+        How many training cells there are to be. Where not all originals are taken, the others
+        are left out of the new manifest: they are of the same cases as the training cells, and
+        must not come back as cells to test on.
     seed : int
-        Seed of the draws.
+        Seed of the draws, and of which cells are taken and copied first.
+    workers : int, optional
+        Threads; as many as there are processors if None. The bytes are the same.
 
     Returns
     -------
@@ -57,105 +66,145 @@ def augment_offline(
     Raises
     ------
     UsageError
-        If the factor is not from 1 to 100 or the recipe does nothing.
+        If the amount contradicts itself or the originals, the recipe does nothing, something
+        stands at *out*, or another augmentation was begun for it.
     DataError
-        If the dataset holds copies already.
+        If the dataset holds copies already, cells or masks that are needed are missing, or a
+        picture is not what it was.
+    RunError
+        If the disk refuses, or another process is at work on *out*.
     """
     out = Path(out)
-    _check(divided, recipe, factor)
-    plan = _plan(divided.filter(pl.col("split") == "train"), factor, seed)
+    check_amount(amount)
+    files.refuse_existing(out)
+    _refuse_copies(dataset)
+    left_out = _left_out(divided, amount, seed)
+    divided, manifest = _without(divided, left_out), _without(dataset.manifest, left_out)
+    planned = _planned(divided, amount, seed)
+    _check_recipe(recipe, planned)
+    card = _card(dataset, recipe, {"seed": seed} | amount.in_words())
 
     def build(folder: Path) -> None:
-        derived = pl.DataFrame(
-            list(_derive(dataset, plan, recipe, folder, seed)), schema=shapes.MANIFEST.columns
-        )
-        originals = _rebased(dataset.manifest, dataset.folder, out)
-        manifest = pl.concat([originals, derived])
-        card = dataset.card.model_copy(
-            update={
-                "name": f"{dataset.card.name}+{recipe.name}",
-                "image_root": str(dataset.image_root),
-                "recipe": {"augmentation": recipe.model_dump(mode="json"), "seed": seed},
-            }
-        )
-        write_dataset(folder, card, manifest)
-        splits = pl.concat(
-            [divided.select("cell_id", "split"), derived.select("cell_id", split=pl.lit("train"))]
-        ).with_columns(repeat=pl.lit(0, dtype=pl.Int32), fold=pl.lit(0, dtype=pl.Int32))
-        tables.write_table(folder / "splits.parquet", splits, shapes.SPLITS)
+        copies = write_copies(dataset, planned, recipe, folder=folder, seed=seed, workers=workers)
+        derived = pl.concat([pl.DataFrame(schema=shapes.MANIFEST.columns), *copies])
+        _sweep(folder, derived)
+        originals = _rebased(manifest, dataset.folder, out)
+        write_dataset(folder, card, pl.concat([originals, derived]))
+        _write_split(folder, divided, derived)
 
-    return files.build_folder(out, build)
+    build_resumable(out, _plan(planned, recipe, seed), build)
+    _note(planned, left_out)
+    return out
 
 
-def _check(divided: pl.DataFrame, recipe: AugmentationRecipe, factor: float) -> None:
-    if not 1 <= factor <= _MAX_FACTOR:
-        raise UsageError(
-            f"--factor is {factor:g}; it should be at least 1, which keeps the originals alone, "
-            f"and at most {_MAX_FACTOR}. Nothing was written."
-        )
-    if not recipe.steps:
-        raise UsageError(f"The recipe {recipe.name!r} has no steps: there is nothing to write.")
-    if not divided.filter(is_copy()).is_empty():
+def _refuse_copies(dataset: Dataset) -> None:
+    if not dataset.manifest.filter(is_copy()).is_empty():
         raise DataError(
             "This dataset holds copies of cells already. Augment the dataset it was made from, "
             "with all steps in one recipe: the picture is then resampled once. Nothing was written."
         )
 
 
-def _plan(train: pl.DataFrame, factor: float, seed: int) -> list[tuple[dict[str, Any], int]]:
-    """Say which training cell is copied under which copy number; the count is exact."""
-    n_copies = round((factor - 1) * train.height)
-    rows = train.drop("split").to_dicts()
-    order = stream(seed, "offline").permutation(len(rows)).tolist()
-    return [(rows[order[i % len(rows)]], i // len(rows) + 1) for i in range(n_copies)]
+def _left_out(divided: pl.DataFrame, amount: Amount, seed: int) -> pl.DataFrame:
+    """Name the training cells that are not taken."""
+    train = divided.filter(pl.col("split") == "train")
+    if train.is_empty():
+        raise DataError("The split has no training cells to copy. Nothing was written. Split anew.")
+    drawn = training_draw(train, amount.originals, seed)
+    return _without(train.select("cell_id"), drawn)
 
 
-def _derive(
-    dataset: Dataset,
-    plan: list[tuple[dict[str, Any], int]],
-    recipe: AugmentationRecipe,
-    folder: Path,
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    read = open_pictures(dataset)
-    (folder / "images").mkdir()
-    make = _maker(read, recipe, folder, seed)
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(plan), _CHUNK):
-            yield from pool.map(make, plan[start : start + _CHUNK])
-            progress.tell("augmenting", min(start + _CHUNK, len(plan)), len(plan))
+def _without(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    return table.join(cells, on="cell_id", how="anti", maintain_order="left")
 
 
-def _maker(
-    read: Callable[[str, bool], bytes], recipe: AugmentationRecipe, folder: Path, seed: int
-) -> Callable[[tuple[dict[str, Any], int]], dict[str, Any]]:
-    def make(planned: tuple[dict[str, Any], int]) -> dict[str, Any]:
-        parent, copy = planned
-        drawn = draw(recipe, seed, parent["cell_id"], copy)
-        name, known = parent["path"], parent["content"]
-        pixels = apply(drawn, decode_known(read(name, False), name=name, content=known))
-        content = content_of(pixels)
-        path = f"images/{known[:16]}-{copy}-{content[:8]}.png"
-        (folder / path).write_bytes(encode_png(pixels))
-        return parent | {
-            "cell_id": f"{parent['cell_id']}+{recipe.name}-{copy}",
-            "path": path,
-            "content": content,
-            "height_px": pixels.shape[0],
-            "width_px": pixels.shape[1],
-            "box_px": None,
-            "mask_path": None,
-            "exif_orientation": 1,
-            "origin": parent["cell_id"],
-            "recipe_id": recipe.recipe_id,
-            "draw": drawn.to_json(),
-            "copy": copy,
+def _planned(divided: pl.DataFrame, amount: Amount, seed: int) -> pl.DataFrame:
+    train = divided.filter(pl.col("split") == "train").drop("split")
+    if amount.per_category is not None or amount.balance:
+        refuse_empty(divided["category"].unique(), train)
+    return plan_copies(train, amount, seed)
+
+
+def _check_recipe(recipe: AugmentationRecipe, planned: pl.DataFrame) -> None:
+    """Refuse copies that would be their cells, and a background without a mask."""
+    copied = planned.filter(pl.col("n_copies") > 0)
+    if copied.is_empty():
+        return
+    if not recipe.steps:
+        raise UsageError(
+            f"The recipe {recipe.name!r} has no steps: its copies would be the cells themselves. "
+            "Nothing was written. Take another recipe, or --factor 1 for the originals alone."
+        )
+    unmasked = copied.filter(pl.col("mask_path").is_null())
+    if unmasked.height and _needs_masks(recipe.steps):
+        raise DataError(
+            f"The recipe {recipe.name!r} replaces the background outside a cell's mask, and "
+            f"{unmasked.height} of {copied.height} training cells have none, for example "
+            f"{unmasked['cell_id'][0]}. Nothing was written. Run `leukoscope isolate` first and "
+            "augment its dataset, or take that step out of the recipe."
+        )
+
+
+def _needs_masks(steps: Sequence[Step]) -> bool:
+    return any(
+        step.kind == "background_replacement" or _needs_masks(getattr(step, "steps", ()))
+        for step in steps
+    )
+
+
+def _card(dataset: Dataset, recipe: AugmentationRecipe, settled: dict[str, Any]) -> DatasetCard:
+    return dataset.card.model_copy(
+        update={
+            "name": f"{dataset.card.name}+{recipe.name}",
+            "image_root": str(dataset.image_root),
+            "recipe": {"augmentation": recipe.model_dump(mode="json")} | settled,
         }
+    )
 
-    return make
+
+def _plan(planned: pl.DataFrame, recipe: AugmentationRecipe, seed: int) -> Plan:
+    """Say what all pictures follow from, so that no other work goes on with them."""
+    cells = planned.select(_DECISIVE).write_csv()
+    return {
+        "version": __version__,
+        "recipe": recipe.name,
+        "recipe_id": recipe.recipe_id,
+        "seed": seed,
+        "training_cells": planned.height + int(planned["n_copies"].sum()),
+        "digest": hashlib.sha256(cells.encode()).hexdigest()[:16],
+    }
+
+
+def _sweep(folder: Path, derived: pl.DataFrame) -> None:
+    """Remove what stood there before a stop and is no longer what is made of these cells."""
+    for name, column in (("images", "path"), ("masks", "mask_path")):
+        paths = derived[column].drop_nulls()
+        # Counted first: all names of a large dataset need hardly ever be held.
+        if sum(1 for _ in (folder / name).glob("*")) > paths.n_unique():
+            meant = {PurePosixPath(path).name for path in paths}
+            for each in (folder / name).glob("*"):
+                if each.name not in meant:
+                    each.unlink()
 
 
 def _rebased(manifest: pl.DataFrame, old: Path, new: Path) -> pl.DataFrame:
     """Let the originals' mask paths, relative to the old dataset folder, be found from the new."""
     prefix = os.path.relpath(old.resolve(), new.resolve())
     return manifest.with_columns(mask_path=pl.format("{}/{}", pl.lit(prefix), "mask_path"))
+
+
+def _write_split(folder: Path, divided: pl.DataFrame, derived: pl.DataFrame) -> None:
+    sides = [divided.select("cell_id", "split"), derived.select("cell_id", split=pl.lit("train"))]
+    first = {"repeat": pl.lit(0, dtype=pl.Int32), "fold": pl.lit(0, dtype=pl.Int32)}
+    tables.write_table(
+        folder / "splits.parquet", pl.concat(sides).with_columns(**first), shapes.SPLITS
+    )
+
+
+def _note(planned: pl.DataFrame, left_out: pl.DataFrame) -> None:
+    """Tell how many training cells there are now, and of which kinds."""
+    n_copies = int(planned["n_copies"].sum())
+    progress.note(
+        f"{planned.height + n_copies} training cells: {planned.height} originals and {n_copies} "
+        f"copies{f'; {left_out.height} more originals were left out' * bool(left_out.height)}."
+    )

@@ -1,9 +1,11 @@
 """Policies: nothing, several steps, one of several; and the union of all steps."""
 
+import difflib
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Numbers
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from leukoscope.augmentation.geometry_steps import (
     ElasticDistortion,
@@ -54,8 +56,14 @@ class Sequence(DrawnStep):
     """Do several steps, one after the other, or none of them."""
 
     kind: Literal["sequence"] = "sequence"
-    steps: tuple["Step", ...] = Field(min_length=1)
+    steps: "Steps"
     """Done in this order."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.steps:
+            raise ValueError("a sequence holds one step or more; for doing nothing write identity")
+        return self
 
     def count(self) -> int:
         """Count the numbers of all steps."""
@@ -75,8 +83,14 @@ class OneOf(DrawnStep):
     """
 
     kind: Literal["one_of"] = "one_of"
-    steps: tuple["Step", ...] = Field(min_length=2)
+    steps: "Steps"
     """The choices."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.steps) < 2:
+            raise ValueError("one_of chooses among two steps or more; a single one stands alone")
+        return self
 
     def count(self) -> int:
         """Count the numbers of all choices, and the choice's."""
@@ -91,7 +105,7 @@ class OneOf(DrawnStep):
         return self.steps[chosen].operations(numbers[before:])
 
 
-Step = Annotated[
+_AnyStep = (
     Rotation
     | Flip
     | Transposition
@@ -119,9 +133,51 @@ Step = Annotated[
     | BackgroundReplacement
     | Identity
     | Sequence
-    | OneOf,
-    Field(discriminator="kind"),
-]
+    | OneOf
+)
+
+
+def _of_known_kind(value: object) -> object:
+    """Refuse what names no kind of step, with the kinds that are near."""
+    if isinstance(value, DrawnStep):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"a step is written `kind: {value}` and below it what it takes")
+    kind = value.get("kind")
+    if kind in STEPS:
+        return value
+    if kind is None:
+        raise ValueError("a step begins with its kind, for example `kind: rotation`")
+    near = difflib.get_close_matches(str(kind), STEPS, n=3, cutoff=0.6)
+    near = near or [each for each in STEPS if str(kind) in each]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(STEPS)}"
+    raise ValueError(f"no step is of kind {kind!r}; {hint}")
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return value
+    raise ValueError("steps are a list, each beginning with `- kind:`")
+
+
+Step = Annotated[_AnyStep, Field(discriminator="kind"), BeforeValidator(_of_known_kind)]
+Steps = Annotated[tuple[Step, ...], BeforeValidator(_listed)]
+STEPS: dict[str, type[DrawnStep]] = {
+    each.model_fields["kind"].default: each for each in get_args(_AnyStep)
+}
+"""All steps by their kind."""
+
+# These two hold steps, and stand above the word for any step: only now are they whole.
+Sequence.model_rebuild()
+OneOf.model_rebuild()
+
+
+def every_step(steps: Iterable[Step]) -> Iterator[Step]:
+    """Walk through steps and through all those that policies among them hold."""
+    for step in steps:
+        yield step
+        if isinstance(step, Sequence | OneOf):
+            yield from every_step(step.steps)
 
 
 def operations_of(steps: Numbers[Step], numbers: Numbers[float]) -> tuple[Operation, ...]:

@@ -1,15 +1,26 @@
 """A map written out: for every pixel of the result, the place in the picture it is taken from."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from leukoscope.augmentation.maps import IDENTITY, Affine, Elastic, Lens, Map, compose
+from leukoscope.augmentation.maps import (
+    IDENTITY,
+    LEAST_FACTOR,
+    Affine,
+    Elastic,
+    Lens,
+    Map,
+    compose,
+)
 
 Stages = tuple[Affine | Lens, ...]
 Plane = npt.NDArray[np.float32]
 """Shape (height, width)."""
+Places = npt.NDArray[np.float64]
+"""One coordinate of each of several places."""
 
 
 def positions(route: Map, height: int, width: int) -> tuple[Plane, Plane]:
@@ -27,13 +38,12 @@ def positions(route: Map, height: int, width: int) -> tuple[Plane, Plane]:
     x, y : numpy.ndarray of float32, shape (height, width)
         Columns and rows, from 0 at the centre of the first pixel.
     """
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     if route.fields:
         x, y = _through(route.stages, *_displaced(route.fields, height, width))
     else:
         x, y = _from_grid(route.stages, height, width)
-    x += np.float32(centre_x)
-    y += np.float32(centre_y)
+    x += np.float32((width - 1) / 2)
+    y += np.float32((height - 1) / 2)
     return x, y
 
 
@@ -47,14 +57,37 @@ def displacement(field: Elastic, height: int, width: int) -> tuple[Plane, Plane]
     x, y : numpy.ndarray of float32, shape (height, width)
         Pixels, of mean 0 and, over many fields, standard deviation *displacement_px*.
     """
+    grid = _spline_grid(field, height, width)
     down = _spline_basis(height, field.spacing_px)
     across = _spline_basis(width, field.spacing_px)
-    rng = np.random.Generator(np.random.Philox(key=field.seed))
-    grid = rng.standard_normal((2, down.shape[1], across.shape[1]), dtype=np.float32)
-    # Of a cubic B-spline over independent numbers: mean variance 151/315 along each axis.
-    grid *= np.float32(field.displacement_px * 315 / 151)
     x, y = down @ grid @ across.T
     return x, y
+
+
+def displacement_at(
+    field: Elastic, x: Places, y: Places, height: int, width: int
+) -> tuple[Places, Places]:
+    """Compute an elastic field at places of any kind; outside, it is that of the edge.
+
+    Parameters
+    ----------
+    field : Elastic
+        The field.
+    x, y : numpy.ndarray of float64, shape (n,)
+        Columns and rows of the result, from 0 at the centre of the first pixel.
+    height, width : int
+        Of the picture, pixels.
+
+    Returns
+    -------
+    x, y : numpy.ndarray of float64, shape (n,)
+        Pixels.
+    """
+    grid = _spline_grid(field, height, width)
+    down = _spline_weights(np.clip(y + 0.5, 0, height) / field.spacing_px, grid.shape[1])
+    across = _spline_weights(np.clip(x + 0.5, 0, width) / field.spacing_px, grid.shape[2])
+    move_x, move_y = np.einsum("ni,cij,nj->cn", down, grid, across)
+    return move_x, move_y
 
 
 def _displaced(fields: tuple[Elastic, ...], height: int, width: int) -> tuple[Plane, Plane]:
@@ -102,23 +135,28 @@ def _lens_factor(before: Affine, lens: Lens, height: int, width: int) -> Plane:
         np.float32(scale * (a * a + c * c)) * u * u + np.float32(2 * scale * (a * s + c * t)) * u
     )
     down = np.float32(scale * (b * b + d * d)) * v * v + np.float32(2 * scale * (b * s + d * t)) * v
-    factor = np.add.outer(down + np.float32(1 + scale * (s * s + t * t)), along)
+    factor = (down + np.float32(1 + scale * (s * s + t * t)))[:, None] + along
     mixed = 2 * scale * (a * b + c * d)
     if abs(mixed) > 1e-12:
-        factor += np.multiply.outer(np.float32(mixed) * v, u)
-    return np.asarray(factor, np.float32)
+        factor += (np.float32(mixed) * v)[:, None] * u
+    return _not_folded(factor, lens)
+
+
+def _not_folded(factor: Plane, lens: Lens) -> Plane:
+    return np.maximum(factor, np.float32(LEAST_FACTOR)) if lens.strength < 0 else factor
 
 
 def _linear(affine: Affine, height: int, width: int) -> tuple[Plane, Plane]:
     u, v = _offsets(height, width)
     a, b, s, c, d, t = (np.float32(number) for number in affine)
-    return np.add.outer(b * v + s, a * u), np.add.outer(d * v + t, c * u)
+    return (b * v + s)[:, None] + a * u, (d * v + t)[:, None] + c * u
 
 
 def _through(stages: Stages, x: Plane, y: Plane) -> tuple[Plane, Plane]:
     for stage in stages:
         if isinstance(stage, Lens):
             factor = 1 + np.float32(stage.strength / stage.radius_px**2) * (x * x + y * y)
+            factor = _not_folded(factor, stage)
             x, y = x * factor, y * factor
         else:
             a, b, s, c, d, t = (np.float32(number) for number in stage)
@@ -133,12 +171,33 @@ def _offsets(height: int, width: int) -> tuple[Plane, Plane]:
     return u, v
 
 
+def _spline_grid(field: Elastic, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Draw the numbers of an elastic field, x and y, shape (2, n_points down, n_points across)."""
+    shape = (2, _n_points(height, field.spacing_px), _n_points(width, field.spacing_px))
+    rng = np.random.Generator(np.random.Philox(key=field.seed))
+    grid = rng.standard_normal(shape, dtype=np.float32)
+    # Of a cubic B-spline over independent numbers: mean variance 151/315 along each axis.
+    grid *= np.float32(field.displacement_px * 315 / 151)
+    return grid
+
+
 @lru_cache(maxsize=32)
 def _spline_basis(size: int, spacing_px: float) -> Plane:
     """Weigh each grid point for each pixel of one axis, shape (size, n_points)."""
-    place = (np.arange(size) + 0.5) / spacing_px
-    points = np.arange(int(place[-1]) + 4) - 1
-    far = np.abs(place[:, None] - points)
+    place = (np.arange(size, dtype=np.float64) + 0.5) / spacing_px
+    return _spline_weights(place, _n_points(size, spacing_px)).astype(np.float32)
+
+
+def _n_points(size: int, spacing_px: float) -> int:
+    # Counted from the picture's edges, not from its outermost pixels: those of a coarser picture
+    # lie further in, and would ask for fewer random numbers. The spacing is a share of the size:
+    # rounding takes back what the two products lost.
+    return math.ceil(round(size / spacing_px, 9)) + 3
+
+
+def _spline_weights(place: Places, n_points: int) -> Places:
+    """Weigh grid points for places in units of the spacing; the first point lies at -1."""
+    far = np.abs(place[:, None] - (np.arange(n_points) - 1))
     near = 2 / 3 - far**2 * (1 - far / 2)
     outer = np.clip(2 - far, 0, None) ** 3 / 6
-    return np.asarray(np.where(far < 1, near, outer), np.float32)
+    return np.asarray(np.where(far < 1, near, outer))

@@ -1,11 +1,30 @@
 """Ranges of drawn parameters: low to high, within what the method can do."""
 
 import math
+from numbers import Real
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 Range = tuple[float, float]
+
+
+def _paired(value: object) -> object:
+    """Refuse what is not two numbers, in words of the recipe and not of its reader's types."""
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value)):
+        return value
+    raise ValueError("a range is two numbers, [low, high]; one value is written twice")
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (Real, str)):
+        return False
+    try:
+        # YAML takes 1e3, without a point, for a word.
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _ordered(value: Range) -> Range:
@@ -15,52 +34,68 @@ def _ordered(value: Range) -> Range:
     return value
 
 
-def _within(least: float, most: float) -> AfterValidator:
+def _within(least: float, most: float, what: str, hint: str) -> AfterValidator:
     def check(value: Range) -> Range:
         low, high = value
         if not least <= low <= high <= most:
             raise ValueError(
-                f"both ends should be from {least:g} to {most:g}, not {low:g}, {high:g}"
+                f"{what} are from {least:,.7g} to {most:,.7g}, not from {low:g} to {high:g}; {hint}"
             )
         return value
 
     return AfterValidator(check)
 
 
-Ordered = Annotated[Range, AfterValidator(_ordered)]
-Scale = Annotated[Range, AfterValidator(_ordered), _within(0.1, 10.0)]
+Ordered = Annotated[Range, BeforeValidator(_paired), AfterValidator(_ordered)]
+Scale = Annotated[
+    Ordered, _within(0.1, 10.0, "factors of size", "1 keeps it, and ±20 % is [0.8, 1.2]")
+]
 """Factors of size; 1 keeps it."""
-Factor = Annotated[Range, AfterValidator(_ordered), _within(0.0, 10.0)]
+Factor = Annotated[
+    Ordered, _within(0.0, 10.0, "factors", "1 changes nothing, and ±10 % is [0.9, 1.1]")
+]
 """Factors of light or colour; 1 keeps it, 0 takes it away."""
-Gain = Annotated[Range, AfterValidator(_ordered), _within(0.1, 10.0)]
+Gain = Annotated[
+    Ordered, _within(0.1, 10.0, "factors and powers", "1 changes nothing, and ±10 % is [0.9, 1.1]")
+]
 """Factors that cannot be 0: they are drawn evenly in their logarithm."""
-Shift = Annotated[Range, AfterValidator(_ordered), _within(-1.0, 1.0)]
+Shift = Annotated[Ordered, _within(-1.0, 1.0, "shifts", "they are shares of a side: 10 % is 0.1")]
 """Shares of a side, with a sign."""
-Share = Annotated[Range, AfterValidator(_ordered), _within(0.0, 1.0)]
+Share = Annotated[Ordered, _within(0.0, 1.0, "shares", "20 % is 0.2")]
 """Shares of a whole, from 0 to 1."""
-Half = Annotated[Range, AfterValidator(_ordered), _within(0.0, 0.49)]
+Half = Annotated[Ordered, _within(0.0, 0.49, "shares taken from both ends", "10 % is 0.1")]
 """Shares of a side that may be taken from both ends of it."""
-Slant = Annotated[Range, AfterValidator(_ordered), _within(-60.0, 60.0)]
+Slant = Annotated[Ordered, _within(-60.0, 60.0, "angles of a shear", "they are degrees")]
 """Angles of a shear, degrees."""
-Turn = Annotated[Range, AfterValidator(_ordered), _within(-180.0, 180.0)]
+Turn = Annotated[Ordered, _within(-180.0, 180.0, "angles of hue", "they are degrees")]
 """Angles about the axis of greys, degrees."""
-Lens = Annotated[Range, AfterValidator(_ordered), _within(-0.32, 1.0)]
+Lens = Annotated[
+    Ordered, _within(-0.32, 1.0, "strengths of a lens", "±20 % in the corners is [-0.2, 0.2]")
+]
 """Lens distortion: from -1/3 on the picture would fold over in its corners."""
-Length = Annotated[Range, AfterValidator(_ordered), _within(0.0, 100.0)]
+Length = Annotated[Ordered, _within(0.0, 100.0, "lengths of a blur", "they are pixels")]
 """Lengths, pixels."""
-Displacement = Annotated[Range, AfterValidator(_ordered), _within(0.0, 0.2)]
+Displacement = Annotated[
+    Ordered, _within(0.0, 0.2, "displacements", "they are shares of the shorter side: 2 % is 0.02")
+]
 """Shares of the shorter side by which an elastic distortion moves."""
-Quality = Annotated[Range, AfterValidator(_ordered), _within(1.0, 100.0)]
+Absorbance = Annotated[
+    Ordered, _within(-1.0, 1.0, "absorbances to add", "0 adds nothing, 0.01 is faint")
+]
+"""Absorbance that is added, natural logarithm."""
+Quality = Annotated[Ordered, _within(1.0, 100.0, "qualities of JPEG", "100 is the best")]
 """Quality of JPEG as its encoders count it."""
-Photons = Annotated[Range, AfterValidator(_ordered), _within(1.0, 1e6)]
+Photons = Annotated[
+    Ordered, _within(1.0, 1e6, "photons at full brightness", "the fewer the noisier")
+]
 """Photons that one pixel of full brightness counts."""
 
 
 def check_levels(value: Range) -> Range:
     """Refuse a noise that would round away: the sign of another scale, 0 to 1 for 0 to 255."""
-    low, high = _ordered(value)
+    low, high = value
     if low < 0 or high > 128:
-        raise ValueError(f"levels of noise are from 0 to 128 of 255, not {low:g} to {high:g}")
+        raise ValueError(f"levels of noise are from 0 to 128 of 255, not from {low:g} to {high:g}")
     if 0 < high < 0.5:
         raise ValueError(
             f"{high:g} grey levels of 255 round away to nothing; if {high:g} of the full range "
@@ -69,7 +104,7 @@ def check_levels(value: Range) -> Range:
     return value
 
 
-Levels = Annotated[Range, AfterValidator(check_levels)]
+Levels = Annotated[Ordered, AfterValidator(check_levels)]
 """Grey levels of 255."""
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from leukoscope.augmentation.policies import Step
+from leukoscope.augmentation.policies import Steps, every_step
+from leukoscope.augmentation.sensor_steps import BackgroundReplacement
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.records.recipes import Recipe, read_yaml
 
@@ -20,7 +21,7 @@ class AugmentationRecipe(Recipe):
 
     name: str = "none"
     """What reports call it."""
-    steps: tuple[Step, ...] = ()
+    steps: Steps = ()
     """Geometry first, whatever the order: it is one resampling. The rest as it stands here."""
     probability: float = Field(default=1.0, ge=0, le=1)
     """How often a picture goes through the chain at all."""
@@ -39,6 +40,11 @@ class AugmentationRecipe(Recipe):
         if self.border != "constant" and self.border_rgb != (0, 0, 0):
             raise ValueError(f"border_rgb goes with border: constant, not {self.border}")
         return self
+
+
+def needs_masks(recipe: AugmentationRecipe) -> bool:
+    """Tell whether any step, however deep, asks for the cell's mask: training has none."""
+    return any(isinstance(step, BackgroundReplacement) for step in every_step(recipe.steps))
 
 
 def named_augmentations() -> list[str]:

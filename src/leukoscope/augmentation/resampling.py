@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.augmentation.draw import Draw
-from leukoscope.augmentation.maps import Affine, Map, is_exact, linear_part, map_of
-from leukoscope.augmentation.positions import positions
+from leukoscope.augmentation.maps import Affine, Map, is_exact, linear_part, map_of, reach_px
+from leukoscope.augmentation.positions import Plane, positions
 from leukoscope.morphology.field import blank_colour
 
 Pixels = npt.NDArray[np.uint8]
@@ -29,7 +29,14 @@ _OWN_BLUR_PX = 0.5
 """Standard deviation, in its own pixels, of the blur a picture is taken to have."""
 _LEAST_VARIANCE = 1 / (2 * math.log(512))
 """Variances below this leave a neighbour less than half a grey level of 255: nothing to do."""
+_LARGEST_RADIUS_PX = 127
+"""A chain that shrinks a hundredfold and more is not smoothed any further."""
 _SAMPLED_PX = 32
+_FAR = 64
+"""Distances from the centre, in shorter sides, at which OpenCV is not asked to mirror: it would go
+to and fro step by step, or never end."""
+_FAR_BICUBIC = 1
+"""The same where sixteen pixels are weighed; there OpenCV 5.0 goes wrong one side outside."""
 
 
 def move_and_warp(drawn: Draw, pixels: Pixels) -> Pixels:
@@ -86,11 +93,15 @@ def move(affine: Affine, pixels: Pixels, border: str, fill: Colour) -> Pixels:
     across, b, right, c, down, below = (int(number) for number in affine)
     if across == 0:
         # The result's x is the picture's y: exchange the axes first.
-        pixels = pixels.transpose(1, 0, 2)
+        pixels = np.asarray(cv2.transpose(pixels), np.uint8)
         across, down, right, below = c, b, below, right
     # What is left runs along each axis by itself: place p is the picture's ±p + shift.
-    moved = _shifted(pixels[::down, ::across], below * down, right * across, border, fill)
-    return np.ascontiguousarray(moved)
+    if across < 0 or down < 0:
+        axes = -1 if across == down else 1 if across < 0 else 0
+        pixels = np.asarray(cv2.flip(pixels, axes), np.uint8)
+    if right or below:
+        pixels = _shifted(pixels, below * down, right * across, border, fill)
+    return np.ascontiguousarray(pixels)
 
 
 def smoothed(route: Map, pixels: Pixels) -> Pixels:
@@ -123,52 +134,87 @@ def smoothing_kernel(linear: tuple[float, float, float, float]) -> npt.NDArray[n
     middle, apart = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
     if _OWN_BLUR_PX**2 * (middle + apart - 1) < _LEAST_VARIANCE:
         return None
-    values, axes = np.linalg.eigh(np.array([[xx, xy], [xy, yy]]))
-    variances = np.maximum(_OWN_BLUR_PX**2 * (values - 1), 1e-6)
-    radius = max(1, int(math.sqrt(variances.max() / _LEAST_VARIANCE)))
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    along = np.tensordot(axes.T, np.stack([x, y]), 1)
-    kernel = np.exp(-(along**2 / (2 * variances[:, None, None])).sum(axis=0))
+    wide, narrow = (
+        max(_OWN_BLUR_PX**2 * (value - 1), 1e-6) for value in (middle + apart, middle - apart)
+    )
+    # Cosine and sine of twice the angle from x to the direction in which most is smoothed.
+    cosine, sine = ((xx - yy) / (2 * apart), xy / apart) if apart else (1.0, 0.0)
+    along_x = ((1 + cosine) / wide + (1 - cosine) / narrow) / 4
+    along_y = ((1 - cosine) / wide + (1 + cosine) / narrow) / 4
+    mixed = sine * (1 / wide - 1 / narrow) / 2
+    radius = min(max(1, int(math.sqrt(wide / _LEAST_VARIANCE))), _LARGEST_RADIUS_PX)
+    place = np.arange(-radius, radius + 1)
+    exponent = np.add.outer(along_y * place**2, along_x * place**2)
+    exponent += np.multiply.outer(mixed * place, place)
+    kernel = np.exp(-exponent)
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _warp(route: Map, pixels: Pixels, drawn: Draw, fill: Colour) -> Pixels:
     height, width = pixels.shape[:2]
-    border, flags = _BORDERS[drawn.border], _INTERPOLATIONS[drawn.interpolation]
+    is_bilinear = drawn.interpolation == "bilinear"
+    # OpenCV samples four channels faster than three, to the same levels, where it is bilinear.
+    if is_bilinear:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA), np.uint8)
+    if drawn.border == "reflect" and 1 in (height, width):
+        # OpenCV 5.0 never ends mirroring at a single pixel; two equal ones are the same picture.
+        pixels = pixels.repeat(1 + (height == 1), axis=0).repeat(1 + (width == 1), axis=1)
     affine = route.affine()
-    if affine is None:
-        x, y = positions(route, height, width)
-        warped = cv2.remap(pixels, x, y, flags, borderMode=border, borderValue=fill)
+    most = _FAR_BICUBIC if (drawn.interpolation, drawn.border) == ("bicubic", "reflect") else _FAR
+    is_far = reach_px(route, height, width) > most * min(height, width)
+    if affine is None or is_far:
+        warped = _bent(route, (height, width), pixels, drawn, fill, is_far=is_far)
     else:
-        a, b, s, c, d, t = affine
-        x0, y0 = (width - 1) / 2, (height - 1) / 2
-        transform = np.array([[a, b, s + x0 - a * x0 - b * y0], [c, d, t + y0 - c * x0 - d * y0]])
-        warped = cv2.warpAffine(
-            pixels,
-            transform,
-            (width, height),
-            flags=flags | cv2.WARP_INVERSE_MAP,
-            borderMode=border,
-            borderValue=fill,
-        )
+        warped = _straight(affine, (height, width), pixels, drawn, fill)
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if is_bilinear else warped, np.uint8)
+
+
+def _bent(
+    route: Map, size: tuple[int, int], pixels: Pixels, drawn: Draw, fill: Colour, *, is_far: bool
+) -> Pixels:
+    if is_far:
+        with np.errstate(over="ignore", invalid="ignore"):
+            x, y = positions(route, *size)
+        y, x = (_near(*each, drawn.border) for each in ((y, size[0]), (x, size[1])))
+    else:
+        x, y = positions(route, *size)
+    flags, border = _INTERPOLATIONS[drawn.interpolation], _BORDERS[drawn.border]
+    warped = cv2.remap(pixels, x, y, flags, borderMode=border, borderValue=fill)
     return np.asarray(warped, np.uint8)
+
+
+def _straight(
+    affine: Affine, size: tuple[int, int], pixels: Pixels, drawn: Draw, fill: Colour
+) -> Pixels:
+    height, width = size
+    a, b, s, c, d, t = affine
+    x0, y0 = (width - 1) / 2, (height - 1) / 2
+    transform = np.array([[a, b, s + x0 - a * x0 - b * y0], [c, d, t + y0 - c * x0 - d * y0]])
+    warped = cv2.warpAffine(
+        pixels,
+        transform,
+        (width, height),
+        flags=_INTERPOLATIONS[drawn.interpolation] | cv2.WARP_INVERSE_MAP,
+        borderMode=_BORDERS[drawn.border],
+        borderValue=fill,
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def _near(places: Plane, size: int, border: str) -> Plane:
+    """Exchange places far outside for nearer ones where the border shows the same."""
+    places = np.nan_to_num(places)
+    if border != "reflect":
+        # Where four pixels are weighed, a place looks two pixels to either side.
+        return np.clip(places, -3, size + 2)
+    period = 2 * max(size - 1, 1)
+    within = np.abs(places) % np.float32(period)
+    return np.asarray(np.minimum(within, period - within), np.float32)
 
 
 def _shifted(pixels: Pixels, down: int, right: int, border: str, fill: Colour) -> Pixels:
     """Take row i + down and column j + right for row i and column j."""
-    if not down and not right:
-        return pixels
     height, width = pixels.shape[:2]
-    rows, columns = np.arange(height) + down, np.arange(width) + right
-    taken = pixels[_inside(rows, height, border)[:, None], _inside(columns, width, border)]
-    if _BORDERS[border] == cv2.BORDER_CONSTANT:
-        taken[(rows < 0) | (rows >= height)] = fill
-        taken[:, (columns < 0) | (columns >= width)] = fill
-    return taken
-
-
-def _inside(places: npt.NDArray[np.int64], size: int, border: str) -> npt.NDArray[np.int64]:
-    if border != "reflect" or size == 1:
-        return np.clip(places, 0, size - 1)
-    within = np.abs(places) % (2 * (size - 1))
-    return np.asarray(np.minimum(within, 2 * (size - 1) - within))
+    around = max(-down, 0), max(down, 0), max(-right, 0), max(right, 0)
+    wider = cv2.copyMakeBorder(pixels, *around, _BORDERS[border], value=fill)
+    return np.asarray(wider[around[1] :, around[3] :][:height, :width], np.uint8)

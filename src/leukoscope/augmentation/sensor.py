@@ -14,7 +14,7 @@ Kernel = npt.NDArray[np.float32]
 _TRUNCATED = 4.0
 """Standard deviations after which a Gaussian is cut off."""
 _FINE = 16
-"""Parts of a pixel, along each axis, by which a disc's edge is counted."""
+"""Lines a pixel by which a disc is counted, and points a pixel by which a way is."""
 
 
 def blur(name: str, length_px: float, angle_deg: float, pixels: Pixels) -> Pixels:
@@ -87,7 +87,7 @@ def check_reach(size: int, pixels: Pixels) -> None:
         )
 
 
-def gaussian_noise(sd_levels: float, seed: int, pixels: Pixels) -> Pixels:
+def gaussian_noise(sd_levels: float, seed: float, pixels: Pixels) -> Pixels:
     """Add normal noise of a standard deviation in grey levels of 255; cut and rounded once."""
     if sd_levels == 0:
         return pixels
@@ -96,56 +96,62 @@ def gaussian_noise(sd_levels: float, seed: int, pixels: Pixels) -> Pixels:
     return np.asarray(cv2.add(pixels, noise, dtype=cv2.CV_8U), np.uint8)
 
 
-def poisson_noise(photons: float, seed: int, pixels: Pixels) -> Pixels:
-    """Count photons at each pixel and channel, *photons* of them standing for 255."""
+def poisson_noise(photons: float, seed: float, pixels: Pixels) -> Pixels:
+    """Count photons at each pixel and channel, *photons* of them standing for 255.
+
+    A level x becomes one of mean x and variance 255 x / photons, before it is cut and rounded.
+    """
     expected = np.arange(256) * (photons / 255)
     counted = _field(seed).poisson(expected[pixels]) * (255 / photons)
     return np.asarray(np.rint(np.minimum(counted, 255)), np.uint8)
 
 
-def salt_and_pepper(share: float, seed: int, pixels: Pixels) -> Pixels:
+def salt_and_pepper(share: float, seed: float, pixels: Pixels) -> Pixels:
     """Turn a share of the pixels white or black, each as likely."""
-    number = _field(seed).random(pixels.shape[:2], dtype=np.float32)
+    number = _field(seed).random(pixels.shape[0] * pixels.shape[1], dtype=np.float32)
     changed = pixels.copy()
-    changed[number < share / 2] = 0
-    changed[number >= 1 - share / 2] = 255
+    flat = changed.reshape(-1, 3)
+    flat[np.flatnonzero(number < share / 2)] = 0
+    flat[np.flatnonzero(number >= 1 - share / 2)] = 255
     return changed
 
 
-def jpeg(quality: int, pixels: Pixels) -> Pixels:
-    """Encode as JPEG at a quality of 1 to 100 and decode again."""
+def jpeg(quality: float, pixels: Pixels) -> Pixels:
+    """Encode as JPEG at a quality of 1 to 100, colours at half the resolution, and decode again."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(np.asarray(decoded), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _field(seed: int) -> np.random.Generator:
-    """Open the generator of a noise; its seed was drawn from a named stream."""
-    return np.random.Generator(np.random.SFC64(seed))
+def _field(seed: float) -> np.random.Generator:
+    """Open the generator of a noise; its seed, a whole number, was drawn from a named stream."""
+    return np.random.Generator(np.random.SFC64(int(seed)))
 
 
 def _disc_kernel(radius_px: float) -> Kernel:
-    # Counting fine parts of each pixel gives the disc an edge that moves with its radius.
     reach = max(0, math.ceil(radius_px - 0.5))
-    fine = (np.arange((2 * reach + 1) * _FINE) + 0.5) / _FINE - reach - 0.5
-    inside = (fine[:, None] ** 2 + fine**2 <= max(radius_px, 0.5) ** 2).astype(np.float64)
     size = 2 * reach + 1
-    kernel = inside.reshape(size, _FINE, size, _FINE).mean(axis=(1, 3))
+    # Of fine lines across the disc each covers, of every pixel, what lies within its chord.
+    line = (np.arange(size * _FINE) + 0.5) / _FINE - size / 2
+    half = np.sqrt(np.maximum(max(radius_px, 0.5) ** 2 - line**2, 0))
+    edge = np.arange(size + 1) - size / 2
+    chord = np.diff(np.clip(edge, -half[:, None], half[:, None]))
+    kernel = chord.reshape(size, _FINE, size).sum(axis=1)
+    kernel += kernel.T.copy()
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _line_kernel(length_px: float, angle_deg: float) -> Kernel:
     reach = math.ceil(length_px / 2)
-    way = np.linspace(-length_px / 2, length_px / 2, max(1, 2 * _FINE * reach + 1))
+    size = 2 * reach + 1
+    n_points = max(1, 2 * _FINE * reach)
+    way = ((np.arange(n_points) + 0.5) / n_points - 0.5) * length_px
     angle = math.radians(angle_deg)
-    x, y = reach + way * math.cos(angle), reach - way * math.sin(angle)
-    kernel = np.zeros((2 * reach + 2, 2 * reach + 2))
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    across, down = way * math.cos(angle), -way * math.sin(angle)
     # Each point of the way is shared out among its four pixels.
-    for dx in (0, 1):
-        for dy in (0, 1):
-            weight = np.abs(1 - dx - (x - left)) * np.abs(1 - dy - (y - top))
-            np.add.at(kernel, (top + dy, left + dx), weight)
-    kernel = kernel[:-1, :-1]
+    place = np.arange(size) - reach
+    near_x = np.maximum(1 - np.abs(across[:, None] - place), 0)
+    near_y = np.maximum(1 - np.abs(down[:, None] - place), 0)
+    kernel = near_y.T @ near_x
     return np.asarray(kernel / kernel.sum(), np.float32)

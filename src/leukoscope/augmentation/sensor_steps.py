@@ -1,4 +1,7 @@
-"""Steps of focus, sensor and occlusion: what reaches the picture, and what does not."""
+"""Steps of focus, sensor and occlusion: what reaches the picture, and what does not.
+
+Each names what asked for it: an id of the papers' list, or where the method is standard.
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -9,7 +12,7 @@ from leukoscope.augmentation.step import DrawnStep, Operation, seed_of
 
 
 class GaussianBlur(DrawnStep):
-    """Blur with a Gaussian."""
+    """Blur with a Gaussian (SR-S8)."""
 
     kind: Literal["gaussian_blur"] = "gaussian_blur"
     sigma_range_px: ranges.Length = (0.0, 1.5)
@@ -21,7 +24,7 @@ class GaussianBlur(DrawnStep):
 
 
 class DefocusBlur(DrawnStep):
-    """Blur with a disc, as a lens out of focus does."""
+    """Blur with a disc, as a lens out of focus does (Hendrycks and Dietterich 2019)."""
 
     kind: Literal["defocus_blur"] = "defocus_blur"
     radius_range_px: ranges.Length = (0.0, 3.0)
@@ -33,7 +36,7 @@ class DefocusBlur(DrawnStep):
 
 
 class MotionBlur(DrawnStep):
-    """Blur along a line, as a stage that moves does."""
+    """Blur along a line, as a stage that moves does (Hendrycks and Dietterich 2019)."""
 
     kind: Literal["motion_blur"] = "motion_blur"
     n_numbers: ClassVar[int] = 2
@@ -48,7 +51,7 @@ class MotionBlur(DrawnStep):
 
 
 class GaussianNoise(DrawnStep):
-    """Add normal noise to every pixel and channel."""
+    """Add normal noise to every pixel and channel (SR-S8, in the units SR-20 asks for)."""
 
     kind: Literal["gaussian_noise"] = "gaussian_noise"
     n_numbers: ClassVar[int] = 2
@@ -62,7 +65,7 @@ class GaussianNoise(DrawnStep):
 
 
 class PoissonNoise(DrawnStep):
-    """Count photons: the noise of light itself, least in the dark."""
+    """Count photons, the noise of light itself (shot noise of Hendrycks and Dietterich 2019)."""
 
     kind: Literal["poisson_noise"] = "poisson_noise"
     n_numbers: ClassVar[int] = 2
@@ -76,7 +79,7 @@ class PoissonNoise(DrawnStep):
 
 
 class SaltAndPepper(DrawnStep):
-    """Turn single pixels white or black, in equal parts."""
+    """Turn single pixels white or black, each as likely (Hendrycks and Dietterich 2019)."""
 
     kind: Literal["salt_and_pepper"] = "salt_and_pepper"
     n_numbers: ClassVar[int] = 2
@@ -89,7 +92,7 @@ class SaltAndPepper(DrawnStep):
 
 
 class Erasing(DrawnStep):
-    """Cover one rectangle at a drawn place (DeVries and Taylor 2017; Zhong et al. 2020)."""
+    """Cover one rectangle at a drawn place (SR-S17; DeVries and Taylor 2017; Zhong et al. 2020)."""
 
     kind: Literal["erasing"] = "erasing"
     n_numbers: ClassVar[int] = 4
@@ -106,7 +109,7 @@ class Erasing(DrawnStep):
 
 
 class AddedBorder(DrawnStep):
-    """Cover the picture's edge with a border."""
+    """Cover the picture's edge with a border (SR-S17)."""
 
     kind: Literal["added_border"] = "added_border"
     share_range: ranges.Half = (0.05, 0.1)
@@ -120,7 +123,7 @@ class AddedBorder(DrawnStep):
 
 
 class BackgroundReplacement(DrawnStep):
-    """Cover everything outside the cell's mask; only offline, where masks are known."""
+    """Cover everything outside the cell's mask (N20-S2); only offline, where masks are known."""
 
     kind: Literal["background_replacement"] = "background_replacement"
     n_numbers: ClassVar[int] = 0

@@ -25,9 +25,12 @@ class _Console(Console):
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a path as it is; scores, comparisons and plans as tables or JSON."""
+    """Print a path or a text as it is; scores, comparisons and plans as tables or JSON."""
     if isinstance(result, Path):
         print(json.dumps({"path": str(result)}) if as_json else result)
+    elif isinstance(result, str):
+        text = json.dumps({"text": result}, ensure_ascii=False) + "\n" if as_json else result
+        print(text, end="")
     elif isinstance(result, pl.DataFrame):
         _show_table(result, as_json=as_json)
     elif as_json:

@@ -74,13 +74,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the disk is full or the place cannot be written.
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
     temporary = Path(name)
     try:
-        with _disk_errors(path):
+        with disk_errors(path):
             yield temporary
             # mkstemp makes private files; a result is as readable as any file its owner makes.
             temporary.chmod(0o666 & ~_umask())
@@ -146,7 +146,7 @@ def build_folder(path: Path, build: Callable[[Path], None]) -> Path:
     """
     path = Path(path)
     refuse_existing(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         name = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         temporary = Path(name)
@@ -183,7 +183,7 @@ def refuse_unwritable(path: Path) -> None:
         If its folder cannot be made or written.
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         refuse_existing(path)
         if path.is_dir():
             raise UsageError(f"{path} is a folder; it was left untouched. Give --out a file name.")
@@ -221,7 +221,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         *wait* is false.
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -319,7 +319,8 @@ def _umask() -> int:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Tell what a disk refuses inside the block as one RunError, which names *path*."""
     try:
         yield
     except OSError as error:

@@ -1,10 +1,7 @@
 """Measures of every cell of a dataset, on the masks it came with or on those found in it."""
 
-import io
 import math
 import os
-import struct
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,23 +9,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL import Image, UnidentifiedImageError
 
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError
-from leukoscope.intake.decode import Pixels, decode_known
+from leukoscope.intake.decode import Pixels, decode_known, decode_levels
 from leukoscope.intake.isolated import doubt_of
 from leukoscope.morphology.isolation import isolate_cell
 from leukoscope.morphology.masks import Levels, Masks, masks_of
 from leukoscope.morphology.measures import measure_cell
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, open_pictures
-from leukoscope.records.lineage import is_copy, is_rendering
+from leukoscope.records.lineage import ISOLATED, is_copy, is_rendering
 
 _CHUNK = 256
 _EXPECTED = "0 outside, 128 cytoplasm and 255 nucleus are expected"
-# What Pillow's readers let out on broken files.
-_BROKEN = (EOFError, LookupError, OSError, SyntaxError, ValueError, struct.error, zlib.error)
 _KEPT = ("cell_id", "category", "case", "family", "origin", "copy")
 _USED = (*_KEPT, "path", "content", "mask_path", "draw", "um_per_px")
 
@@ -58,7 +52,14 @@ def measure_dataset(dataset: Dataset) -> pl.DataFrame:
         its picture, or shows a nucleus without cytoplasm and was not found by isolation.
     """
     measure = _measurer(open_pictures(dataset), dataset.folder)
-    cells = dataset.manifest.select(*_USED, in_own_folder=is_copy(), is_rendering=is_rendering())
+    cells = dataset.manifest.select(
+        *_USED,
+        in_own_folder=is_copy(),
+        is_rendering=is_rendering(),
+        # A copy of a rendering has the rendering's mask, moved.
+        is_isolated=is_rendering()
+        | pl.col("origin").str.ends_with(ISOLATED).fill_null(value=False),
+    )
     parts = [pl.DataFrame(schema=shapes.MEASURES.columns)]
     # More threads than cores wait for each other: this is arithmetic, hardly any reading.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -117,7 +118,7 @@ def _given_masks(
     try:
         masks = masks_of(_levels(read_own(path), name, image.shape[:2]))
         # Isolation may find no cytoplasm; from elsewhere it is a mask of the whole cell alone.
-        if not cell["is_rendering"]:
+        if not cell["is_isolated"]:
             _refuse_all_nucleus(masks, name)
     except DataError as error:
         other = (
@@ -132,24 +133,8 @@ def _given_masks(
 
 
 def _levels(data: bytes, name: str, shape: tuple[int, int]) -> Levels:
-    """Decode a grey PNG of 8 bits and of a known shape. Raises DataError for any other file."""
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-            # Before a pixel is read: a small file may claim to be of any size.
-            if picture.size != shape[::-1]:
-                (width, height), (tall, wide) = picture.size, shape
-                raise DataError(
-                    f"{name} has {width} × {height} pixels, its picture {wide} × {tall}."
-                )
-            if picture.mode != "L":
-                raise DataError(
-                    f"{name} is stored as {picture.mode}; a grey PNG of 8 bits is expected."
-                )
-            levels = np.array(picture, dtype=np.uint8)
-    except UnidentifiedImageError:
-        raise DataError(f"{name} is broken or no PNG picture.") from None
-    except (*_BROKEN, Image.DecompressionBombError) as error:
-        raise DataError(f"{name} is broken or no PNG picture ({error}).") from None
+    """Decode a mask and make sure that it holds a nucleus. Raises DataError."""
+    levels = decode_levels(data, name=name, shape=shape)
     if not masks_of(levels).nucleus.any():
         raise DataError(
             f"{name} holds no nucleus: its levels are {levels.min()} to {levels.max()}, where "

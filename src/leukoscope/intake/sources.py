@@ -17,6 +17,13 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.decode import SUFFIXES
 from leukoscope.records import categories
 
+SOURCES = {
+    "folder": "A folder a category, or a zip of it.",
+    "pbc": "The PBC collection of blood cells, folder or zip: the label is the file's prefix.",
+    "phantom": "Drawn cells of which the truth is known: plain, rotation-helps, rotation-harms, "
+    "rotation-indifferent, or a YAML file.",
+}
+"""What pictures are taken in from, and what it is."""
 PBC_LICENCE = "CC BY 4.0"
 PBC_CITATION = (
     "Acevedo A, Merino A, Alférez S, Molina Á, Boldú L, Rodellar J (2020). A dataset of "

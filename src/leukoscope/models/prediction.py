@@ -13,12 +13,14 @@ Pixels = npt.NDArray[np.uint8]
 _BATCH = 128
 
 
-def to_tensor(pixels: Pixels, preprocessing: Preprocessing, device: torch.device) -> Tensor:
+def to_tensor(
+    pixels: Pixels | Tensor, preprocessing: Preprocessing, device: torch.device
+) -> Tensor:
     """Turn a batch of pictures into a network's input.
 
     Parameters
     ----------
-    pixels : numpy.ndarray of uint8, shape (n, size_px, size_px, 3)
+    pixels : numpy.ndarray or torch.Tensor of uint8, shape (n, size_px, size_px, 3)
         RGB.
     preprocessing : Preprocessing
         Mean and standard deviation.
@@ -30,7 +32,7 @@ def to_tensor(pixels: Pixels, preprocessing: Preprocessing, device: torch.device
     torch.Tensor of float32, shape (n, 3, size_px, size_px)
         ``(pixels / 255 - mean) / std``, stored channels-last.
     """
-    whole = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+    whole = torch.as_tensor(pixels, device=device).permute(0, 3, 1, 2)
     scale = torch.tensor(preprocessing.std, device=device).view(3, 1, 1) * 255
     shift = torch.tensor(preprocessing.mean, device=device).view(3, 1, 1) * 255
     return (whole.float() - shift) / scale

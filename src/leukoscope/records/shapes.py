@@ -132,6 +132,18 @@ PICTURES = Shape(
 )
 """Small pictures for the page: ``seen`` a training cell as an arm saw it (its *copy*-th time or
 copy), ``missed`` a test cell that every replicate of an arm calls wrong."""
+PREVIEW = Shape(
+    "preview",
+    required={"section": WHOLE, "kind": TEXT, "row": WHOLE, "cell": WHOLE, "category": TEXT}
+    | {"width_px": WHOLE, "height_px": WHOLE},
+    optional={"strength": TEXT, "chance": REAL, "draw": TEXT, "png": BYTES, "lacks": TEXT},
+    key=("section", "row", "cell"),
+    allowed={"strength": ("low", "middle", "high"), "lacks": ("mask",)},
+)
+"""What a recipe does to a few cells: section 0 untouched, then a section a step (its ``kind``),
+last the whole chain. ``chance`` is the share of pictures that a step is done to; ``width_px`` and
+``height_px`` are the cell's own picture's. ``png`` may be reduced, and is null where the step needs
+what the cell ``lacks``."""
 POINTS = Shape(
     "points",
     required={"figure": TEXT, "view": TEXT, "place": WHOLE, "x": REAL, "y": REAL},

@@ -12,12 +12,12 @@ from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.draw import draw
 from leukoscope.intake.decode import encode_png
 from leukoscope.intake.store import PixelStore, open_store
+from leukoscope.intake.stratified import training_draw
 from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.lineage import is_copy
 from leukoscope.replication.recipe import StudyRecipe, Unit
-from leukoscope.training.cells import training_draw
 from leukoscope.training.recipe import TrainingRecipe
 
 _CELLS_SEEN = 6

@@ -1,6 +1,5 @@
 """The contact sheet: what the augmentation did to a few cells, arm by arm."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from leukoscope.records import shapes, tables
-from leukoscope.reporting import wording
 from leukoscope.reporting.contents import StudyPage, arm_order, in_order
+from leukoscope.reporting.draws import drawn_in_words
 from leukoscope.reporting.pictures import Picture, picture
 
 CONTACT: dict[str, pl.DataType] = {
@@ -27,11 +26,6 @@ MOST_CELLS = 4
 
 MOST_TIMES = 4
 """How often one cell is shown in one arm."""
-
-_MOVES = {
-    "flip_horizontal": "mirrored left to right",
-    "flip_vertical": "mirrored top to bottom",
-}
 
 
 @dataclass(frozen=True)
@@ -76,40 +70,6 @@ def contact_sheet(page: StudyPage) -> ContactSheet | None:
     return ContactSheet(tuple(cells.values()), tuple(rows), sum(widest))
 
 
-def drawn_in_words(draw: str | None) -> str:
-    """Say in words what was drawn for a picture.
-
-    Parameters
-    ----------
-    draw : str or None
-        As it stands in a manifest: JSON with ``moves``, pairs of a name and a number.
-
-    Returns
-    -------
-    str
-        Such as ``turned 137°``; ``as taken`` where nothing was done.
-    """
-    moves = _moves(draw)
-    return ", ".join(_move(name, number) for name, number in moves) or "as taken"
-
-
-def _moves(draw: str | None) -> list[tuple[str, float]]:
-    try:
-        value = json.loads(draw or "{}")
-        return [(str(name), float(number)) for name, number in value.get("moves", [])]
-    except (ValueError, TypeError, AttributeError):
-        return [("drawn otherwise", 1.0)]
-
-
-def _move(name: str, number: float) -> str:
-    if name == "rotation_deg":
-        return f"turned {number:.0f}°".replace("-", wording.MINUS)
-    if name in _MOVES:
-        return _MOVES[name]
-    words = wording.name_of(name)
-    return words if number == 1 else f"{words} {number:.3g}".replace("-", wording.MINUS)
-
-
 def _chosen(page: StudyPage) -> list[dict[str, Any]]:
     """Choose cells and copies; *cell* becomes a number, for a cell_id may hold a name."""
     if page.pictures is None:
@@ -151,6 +111,5 @@ def _copy(row: dict[str, Any]) -> int:
 
 def _picture(row: dict[str, Any]) -> Picture:
     drawn = drawn_in_words(row["draw"])
-    return picture(
-        row["png"], f"{row['category']} cell {row['cell']}, {drawn}", drawn.removeprefix("turned ")
-    )
+    alt = f"{row['category']} cell {row['cell']}, {drawn}"
+    return picture(row["png"], alt, drawn.removeprefix("turned by "))

@@ -122,8 +122,8 @@ def shortened(text: str, longest: int) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Keep percentages and the intervals in brackets on one line each: ``(−0.4 to +3.8)``."""
-    together = r"\d %|\([^()]* to [^()]*\)"
+    """Keep percentages, pixels and the intervals in brackets on one line: ``(−0.4 to +3.8)``."""
+    together = r"\d (?:%|px)|\([^()]* to [^()]*\)"
     return re.sub(together, lambda found: found[0].replace(" ", NO_BREAK), text)
 
 

@@ -7,12 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from leukoscope.augmentation.apply import apply
-from leukoscope.augmentation.draw import draw
-from leukoscope.foundation.errors import DataError
+from leukoscope.augmentation.batch import apply_batch
+from leukoscope.augmentation.draw import Draw, draw
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.store import PixelStore
-from leukoscope.records.lineage import is_copy
 from leukoscope.training.recipe import TrainingRecipe
 
 
@@ -44,55 +42,6 @@ def gather(
     )
 
 
-def training_draw(train: pl.DataFrame, n_cells: int | None, seed: int) -> pl.DataFrame:
-    """Draw training cells: whole families, each category at its share, nested in *n_cells*.
-
-    Parameters
-    ----------
-    train : polars.DataFrame
-        The training part of a manifest.
-    n_cells : int or None
-        How many to draw; all if null. With derived cells in the pool only their
-        originals count, and a drawn original brings its derived cells along.
-    seed : int
-        The same seed gives draws of which the smaller is part of the larger.
-
-    Returns
-    -------
-    polars.DataFrame
-        The drawn rows, in the manifest's order: exactly *n_cells* originals where
-        families hold one cell, else up to the end of the family that fills it.
-
-    Raises
-    ------
-    DataError
-        If there are fewer cells than asked for.
-    """
-    originals = train.filter(~is_copy())
-    if n_cells is None or n_cells == originals.height:
-        return train
-    if n_cells > originals.height:
-        raise DataError(
-            f"The training split holds {originals.height} original cells, {n_cells} were asked for."
-            " Nothing was started. Ask for fewer."
-        )
-    order = _stratified_order(originals, seed)
-    before = order["len"].cum_sum() - order["len"]
-    families = order.filter(before < n_cells)["family"]
-    return train.filter(pl.col("family").is_in(families.to_list()))
-
-
-def _stratified_order(originals: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Order families so that every beginning of the order holds each category at its share."""
-    parts = []
-    for (category,), part in sorted(originals.group_by("category")):
-        sizes = part.group_by("family").len().sort("family")
-        shuffled = sizes[stream(seed, "training draw", str(category)).permutation(sizes.height)]
-        middle = shuffled["len"].cum_sum() - shuffled["len"] / 2
-        parts.append(shuffled.with_columns(place=middle / part.height, category=pl.lit(category)))
-    return pl.concat(parts).unique("family", keep="first").sort("place", "category")
-
-
 def batch_places(
     update: int, batch_size: int, n_cells: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -118,6 +67,29 @@ def batch_places(
     return places, visits
 
 
+def batch_draws(
+    cells: Cells,
+    places: npt.NDArray[np.int64],
+    visits: npt.NDArray[np.int64],
+    recipe: TrainingRecipe,
+) -> list[Draw]:
+    """Draw what is done to each cell of a batch; see :func:`batch_places`.
+
+    Returns
+    -------
+    list of Draw
+        Online a cell's copy is its visit number, otherwise the one it stands for. Without
+        operations where a cell stays as it is.
+    """
+    copies = visits if recipe.augmentation_use == "online" else cells.copies[places]
+    return [
+        Draw()
+        if recipe.copies and copy == 0
+        else draw(recipe.augmentation, recipe.seed, cells.cell_ids[place], copy)
+        for place, copy in zip(places.tolist(), copies.tolist(), strict=True)
+    ]
+
+
 def batch_pixels(
     cells: Cells,
     places: npt.NDArray[np.int64],
@@ -131,13 +103,5 @@ def batch_pixels(
     numpy.ndarray of uint8, shape (batch_size, size_px, size_px, 3)
         With an augmentation of no steps: the stored pixels, bit for bit.
     """
-    pixels = cells.store.take(cells.rows[places])
-    if not recipe.augmentation.steps:
-        return pixels
-    copies = visits if recipe.augmentation_use == "online" else cells.copies[places]
-    for i, (place, copy) in enumerate(zip(places.tolist(), copies.tolist(), strict=True)):
-        if recipe.copies and copy == 0:
-            continue
-        drawn = draw(recipe.augmentation, recipe.seed, cells.cell_ids[place], copy)
-        pixels[i] = apply(drawn, pixels[i])
-    return pixels
+    draws = batch_draws(cells, places, visits, recipe)
+    return apply_batch(draws, cells.store.take(cells.rows[places]))

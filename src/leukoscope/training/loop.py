@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from leukoscope.augmentation.batch import apply_on_device
 from leukoscope.fitting.checkpoints import read_checkpoint, write_checkpoint
 from leukoscope.fitting.optimisers import make_optimiser, plateau_factor, rate_at
 from leukoscope.foundation import files, progress
@@ -23,7 +26,7 @@ from leukoscope.foundation.errors import RunError
 from leukoscope.models.backbones import seeded
 from leukoscope.models.prediction import predict_logits, to_tensor
 from leukoscope.stats.scores import confusion_matrix, scores
-from leukoscope.training.cells import Cells, batch_pixels, batch_places
+from leukoscope.training.cells import Cells, batch_draws, batch_pixels, batch_places
 from leukoscope.training.recipe import TrainingRecipe
 
 _CHECKPOINT_EVERY_S = 20.0
@@ -120,8 +123,7 @@ def one_update(
     """Do one optimiser update. Raises RunError if the loss is not finite."""
     _set_rate(state, recipe)
     places, visits = batch_places(state.update, recipe.batch_size, len(train.cell_ids), recipe.seed)
-    pixels = batch_pixels(train, places, visits, recipe)
-    batch = to_tensor(pixels, recipe.preprocessing, device)
+    batch = network_input(train, places, visits, recipe, device)
     target = torch.from_numpy(train.codes[places]).to(device)
     with seeded(recipe.seed, "update", state.update):
         enabled = precision == "bfloat16"
@@ -137,6 +139,28 @@ def one_update(
     _refuse_infinite("training", value, state.update + 1)
     state.loss_sum, state.loss_count = state.loss_sum + value, state.loss_count + 1
     state.update += 1
+
+
+def network_input(
+    train: Cells,
+    places: npt.NDArray[np.int64],
+    visits: npt.NDArray[np.int64],
+    recipe: TrainingRecipe,
+    device: torch.device,
+) -> Tensor:
+    """Read a batch, augment it and make it the network's input; a GPU augments it itself.
+
+    Returns
+    -------
+    torch.Tensor of float32, shape (batch_size, 3, size_px, size_px)
+        See :func:`prediction.to_tensor`. Either way the same within one level of 255.
+    """
+    if device.type != "cuda":
+        pixels = batch_pixels(train, places, visits, recipe)
+        return to_tensor(pixels, recipe.preprocessing, device)
+    stored = torch.from_numpy(train.store.take(train.rows[places])).to(device)
+    augmented = apply_on_device(batch_draws(train, places, visits, recipe), stored)
+    return to_tensor(augmented, recipe.preprocessing, device)
 
 
 def validate(

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from leukoscope.augmentation.recipe import AugmentationRecipe
+from leukoscope.augmentation.recipe import AugmentationRecipe, needs_masks
 from leukoscope.records.recipes import Recipe
 from leukoscope.records.runs import Preprocessing, Setting, WeightsOrigin
 
@@ -71,7 +71,18 @@ class TrainingRecipe(Recipe):
 
 
 def check_copies(augmentation: AugmentationRecipe, use: AugmentationUse, copies: int) -> None:
-    """Refuse copies of nothing, or a number of them where none are made, by ValueError."""
+    """Refuse copies of nothing, a number of them where none are made, and steps that need masks.
+
+    Raises
+    ------
+    ValueError
+        As pydantic's validators do.
+    """
+    if needs_masks(augmentation):
+        raise ValueError(
+            "background_replacement needs each cell's mask, and training has none. Run isolate, "
+            "augment its dataset with this recipe, and train on that without it"
+        )
     if (use == "copies") != (copies > 0):
         raise ValueError("augmentation_use: copies goes with copies: 1 or more, and only so")
     if copies and not augmentation.steps:

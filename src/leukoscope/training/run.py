@@ -15,6 +15,7 @@ from leukoscope.fitting.machine import choose_device, choose_precision, describe
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.store import open_store
+from leukoscope.intake.stratified import training_draw
 from leukoscope.models.backbones import build, check_size
 from leukoscope.models.folders import write_model
 from leukoscope.models.predictions import prediction_table
@@ -25,7 +26,7 @@ from leukoscope.records.dataset import Dataset, manifest_digest, read_split, spl
 from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import ModelCard, SeenCells, is_finished, is_seen, seen_of
-from leukoscope.training.cells import gather, training_draw
+from leukoscope.training.cells import gather
 from leukoscope.training.loop import Fit, best_row, fit
 from leukoscope.training.recipe import TrainingRecipe
 

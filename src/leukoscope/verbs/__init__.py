@@ -2,6 +2,7 @@
 
 SUMMARIES = {
     "augment": "Write a dataset with augmented copies of its training cells.",
+    "catalogue": "List the sources, models, recipes or studies known by name, or print one.",
     "compare": "Compare trained models on the same cells, each with the baseline.",
     "demo": "Draw phantom cells and answer on them whether rotation helps.",
     "evaluate": "Score a run or a predictions table, each score with its interval.",
@@ -9,6 +10,8 @@ SUMMARIES = {
     "isolate": "Write a dataset of the same leukocytes without their background.",
     "measure": "Measure the cells of a dataset: areas, shape, lobes, granules, colour and focus.",
     "predict": "Classify the cells of a dataset with a trained model.",
+    "preview": "Show what each step of an augmentation does to cells of a dataset, weak to strong.",
+    "replay": "Make one augmented copy again, byte for byte, from what the manifest says of it.",
     "report": "Write the report of a study, evaluation or comparison again from its tables.",
     "split": "Divide a dataset into training, validation and test.",
     "study": "Compare ways of training over replicates and report which helps.",
