@@ -57,6 +57,8 @@ TARGETS: dict[str, dict[str, float]] = {
 CORES = 2
 CASES = 8
 SHOWN = 16
+LEAST_PER_S = 10.0
+"""Sides slower than this in their trial are not raced: a round would take too long."""
 
 
 class Plan(NamedTuple):
@@ -111,7 +113,7 @@ def way_of(job: Job) -> sides.Way:
 def ready(job: Job, seed: int) -> sides.Do:
     """Make a side ready, once in each process and thread, and warm it up."""
     do = way_of(job).make(pictures(job.size_px), seed)
-    do(2 * way_of(job).unit)
+    do(way_of(job).unit)
     return do
 
 
@@ -196,8 +198,11 @@ def choose(workers: Workers, side: str, chain: str, size_px: int, plan: Plan) ->
 
 def race(workers: Workers, chain: str, size_px: int, plan: Plan) -> dict[str, Any]:
     """Let all sides that can do a chain take turns at it."""
-    there = [side for side in present() if sides.ways(side, chain)]
-    chosen = {side: choose(workers, side, chain, size_px, plan) for side in there}
+    able = [side for side in present() if sides.ways(side, chain)]
+    chosen = {side: choose(workers, side, chain, size_px, plan) for side in able}
+    slow = {side: one for side, one in chosen.items() if max(one.trials.values()) < LEAST_PER_S}
+    chosen = {side: one for side, one in chosen.items() if side not in slow}
+    there = list(chosen)
     speeds: dict[str, list[float]] = {side: [] for side in there}
     for round_ in range(plan.rounds):
         first = round_ % len(there)
@@ -213,7 +218,8 @@ def race(workers: Workers, chain: str, size_px: int, plan: Plan) -> dict[str, An
         }
         for side, one in chosen.items()
     }
-    return {"sides": facts} | against(chain, speeds)
+    too_slow = {"too_slow_images_per_s": {side: one.trials for side, one in slow.items()}}
+    return {"sides": facts} | too_slow | against(chain, speeds)
 
 
 def against(chain: str, speeds: dict[str, list[float]]) -> dict[str, Any]:

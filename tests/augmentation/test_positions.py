@@ -28,6 +28,32 @@ def test_places_agree_with_operations_undone_one_by_one(chain, size):
     np.testing.assert_allclose(seen, expected, rtol=0, atol=1e-4 + 2e-6 * reach_px(route, *size))
 
 
+LENS, SHEAR, SCALING, TURN, SHIFT = (
+    ("lens", (0.2,)),
+    ("shear_deg", (20.0, -7.0)),
+    ("scaling", (0.7, 1.3)),
+    ("rotation_deg", (33.0,)),
+    ("shift", (0.2, -0.1)),
+)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        (LENS, SHEAR),
+        (SHIFT, LENS, SCALING, TURN),
+        (TURN, LENS, SHEAR, SHIFT),
+        (LENS, SHIFT, LENS, SHEAR, LENS),
+        (SHEAR, LENS, ("lens", (-0.3,)), SHIFT),
+        (LENS, ("elastic", (0.02, 0.15, 4.0)), SHEAR, SHIFT),
+    ],
+)
+def test_places_of_lenses_among_others_agree_too(chain):
+    """Lenses before and after what turns, slants and shifts their axis: each term counts."""
+    seen = positions(map_of(Draw(chain), 40, 31), 40, 31)
+    np.testing.assert_allclose(seen, warp_reference.places(chain, 40, 31), rtol=0, atol=2e-4)
+
+
 def test_what_is_given_can_be_written_to():
     """Nothing kept for the next picture is handed out: places overwritten are found again."""
     chain = (("elastic", (0.02, 0.15, 3.0)), ("rotation_deg", (5.0,)), ("lens", (0.1,)))

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import leukoscope
-from leukoscope.augmentation.draw import draw
 from leukoscope.augmentation.apply import apply
+from leukoscope.augmentation.draw import draw
 from leukoscope.intake.store import open_store
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset

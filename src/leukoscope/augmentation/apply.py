@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 
 import cv2
 import numpy as np
@@ -63,7 +62,8 @@ def apply(drawn: Draw, pixels: Pixels, mask: Mask | None = None) -> Pixels:
         If the background is to be replaced and there is no mask.
     """
     check_pixels(pixels, mask)
-    done = move_and_warp(drawn, pixels)
+    moves = any(name in GEOMETRY for name, _ in drawn.operations)
+    done = move_and_warp(drawn, pixels) if moves else pixels
     for run in runs(drawn):
         if run[0][0] in LIGHT:
             done = light(run, done)
@@ -102,10 +102,17 @@ def apply_to_mask(drawn: Draw, mask: Mask) -> Mask:
 
 def runs(drawn: Draw) -> Iterator[Sequence[Operation]]:
     """Give what follows the geometry: neighbours of light together, the others one by one."""
-    rest = (operation for operation in drawn.operations if operation[0] not in GEOMETRY)
-    for is_light, group in groupby(rest, lambda operation: operation[0] in LIGHT):
-        neighbours = list(group)
-        yield from [neighbours] if is_light else ([operation] for operation in neighbours)
+    lit: list[Operation] = []
+    for operation in drawn.operations:
+        if operation[0] in LIGHT:
+            lit.append(operation)
+        elif operation[0] not in GEOMETRY:
+            if lit:
+                yield lit
+                lit = []
+            yield [operation]
+    if lit:
+        yield lit
 
 
 def check_pixels(pixels: Pixels, mask: Mask | None = None) -> None:
@@ -119,8 +126,8 @@ def check_pixels(pixels: Pixels, mask: Mask | None = None) -> None:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise DataError(
             f"A picture of shape {_told(pixels.shape)} cannot be augmented; it should be height × "
-            "width × 3. Nothing was changed. Repeat the one channel of a grey picture for red, green and "
-            "blue, and leave out transparency, first."
+            "width × 3. Nothing was changed. First repeat the one channel of a grey picture "
+            "for all three colours, and leave out transparency."
         )
     if mask is not None and (mask.dtype != np.uint8 or mask.shape != pixels.shape[:2]):
         raise DataError(

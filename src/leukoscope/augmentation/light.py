@@ -108,8 +108,8 @@ def stages_of(operations: Sequence[Operation], mean_rgb: Sequence[float]) -> tup
         Names from LIGHT.
     mean_rgb : sequence of 3 float
         Mean colour of the picture, 0 to 255. Contrast turns about its grey, carried through
-        what comes before; through a power the mean colour is carried, not the mean. It is
-        needed for contrast alone.
+        what comes before; through a power or an absorbance the mean colour is carried, not the
+        mean of all colours. It is needed for contrast alone.
 
     Returns
     -------
@@ -160,9 +160,8 @@ def _white_balance(given: Given, colours: Matrix, _mean: Matrix) -> Matrix:
 
 def _hue(given: Given, colours: Matrix, _mean: Matrix) -> Matrix:
     angle = math.radians(given[0])
-    grey, along, across = _turning()
-    turned = grey + math.cos(angle) * along + math.sin(angle) * across
-    return np.asarray(turned.dot(colours))
+    turn = np.array([1.0, math.cos(angle), math.sin(angle)]).dot(_turning()).reshape(3, 3)
+    return np.asarray(turn.dot(colours))
 
 
 def _stain(given: Given, absorbances: Matrix, _mean: Matrix) -> Matrix:
@@ -185,14 +184,16 @@ LIGHT = frozenset({"gamma", *_DONE})
 
 
 @cache
-def _turning() -> tuple[Matrix, Matrix, Matrix]:
-    """Take a colour apart into its grey and the rest; give the rest a quarter turn as well.
+def _turning() -> Matrix:
+    """Take a colour apart into its grey, the rest, and the rest after a quarter turn.
 
-    Shapes (3, 3). As hue is counted, red turns to yellow, yellow to green.
+    Three matrices of shape (3, 3), laid out as rows of 9. As hue is counted, red turns to yellow,
+    yellow to green.
     """
     quarter = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
     grey = np.tile(LUMA, (3, 1))
-    return grey, np.eye(3) - grey, np.linalg.inv(_YIQ) @ quarter @ _YIQ
+    across = np.linalg.inv(_YIQ) @ quarter @ _YIQ
+    return np.stack([grey, np.eye(3) - grey, across]).reshape(3, 9)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,8 +10,7 @@ import polars as pl
 from leukoscope import __version__
 from leukoscope.augmentation.copies import write_copies
 from leukoscope.augmentation.plan import Amount, check_amount, plan_copies, refuse_empty
-from leukoscope.augmentation.policies import Step
-from leukoscope.augmentation.recipe import AugmentationRecipe
+from leukoscope.augmentation.recipe import AugmentationRecipe, needs_masks
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.resumable import Plan, build_resumable
@@ -93,7 +91,7 @@ def augment_offline(
         _write_split(folder, divided, derived)
 
     build_resumable(out, _plan(planned, recipe, seed), build)
-    _note(planned, left_out)
+    _note(planned, left_out, amount.originals)
     return out
 
 
@@ -136,20 +134,13 @@ def _check_recipe(recipe: AugmentationRecipe, planned: pl.DataFrame) -> None:
             "Nothing was written. Take another recipe, or --factor 1 for the originals alone."
         )
     unmasked = copied.filter(pl.col("mask_path").is_null())
-    if unmasked.height and _needs_masks(recipe.steps):
+    if unmasked.height and needs_masks(recipe):
         raise DataError(
             f"The recipe {recipe.name!r} replaces the background outside a cell's mask, and "
             f"{unmasked.height} of {copied.height} training cells have none, for example "
             f"{unmasked['cell_id'][0]}. Nothing was written. Run `leukoscope isolate` first and "
             "augment its dataset, or take that step out of the recipe."
         )
-
-
-def _needs_masks(steps: Sequence[Step]) -> bool:
-    return any(
-        step.kind == "background_replacement" or _needs_masks(getattr(step, "steps", ()))
-        for step in steps
-    )
 
 
 def _card(dataset: Dataset, recipe: AugmentationRecipe, settled: dict[str, Any]) -> DatasetCard:
@@ -201,10 +192,13 @@ def _write_split(folder: Path, divided: pl.DataFrame, derived: pl.DataFrame) -> 
     )
 
 
-def _note(planned: pl.DataFrame, left_out: pl.DataFrame) -> None:
+def _note(planned: pl.DataFrame, left_out: pl.DataFrame, originals: int | None) -> None:
     """Tell how many training cells there are now, and of which kinds."""
     n_copies = int(planned["n_copies"].sum())
-    progress.note(
-        f"{planned.height + n_copies} training cells: {planned.height} originals and {n_copies} "
-        f"copies{f'; {left_out.height} more originals were left out' * bool(left_out.height)}."
-    )
+    told = f"{planned.height + n_copies} training cells: {planned.height} originals, "
+    told += f"{n_copies} copies"
+    if left_out.height:
+        told += f"; {left_out.height} more originals were left out"
+    if originals is not None and originals < planned.height:
+        told += f"; {originals} were asked for, and the last family was taken whole"
+    progress.note(f"{told}.")

@@ -116,7 +116,8 @@ def _describe(error: ValidationError, recipe: type[BaseModel]) -> str:
         hint = unknown_name("key", str(first["loc"][-1]), known)
         return f"{place} is not a key of {recipe.__name__}. {hint}"
     seen = "" if first["type"] == "missing" else f"; seen {first['input']!r}"
-    return f"{place or recipe.__name__}: {first['msg']}{seen}. Nothing was started."
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{place or recipe.__name__}: {said}{seen}. Nothing was started."
 
 
 def _fields_at(recipe: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
