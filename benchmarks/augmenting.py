@@ -48,6 +48,7 @@ SIDES = (
     "kornia",
     "torchvision",
 )
+PEERS = {"albumentations", "kornia", "torchvision"}
 FASTEST = "fastest"
 TARGETS: dict[str, dict[str, float]] = {
     "papers": {"albumentations": 3.0, "opencv": 1.0},
@@ -272,8 +273,6 @@ def main() -> None:
             }
     measuring.write_result(given.out, facts, quick=given.quick, results=results)
 
-
-PEERS = {"albumentations", "kornia", "torchvision"}
 
 if __name__ == "__main__":
     main()

@@ -111,7 +111,7 @@ def test_none_is_provably_none(use):
         ("nozaka-2022-distortion-20", -0.2, 0.2),
         ("saquib-blur", 1, 4),
         ("saquib-noise", 0.02 * 255, 0.1 * 255),
-        ("saquib-shifts", -0.1, 0.1),
+        ("saquib-shifts", -0.2, 0.2),
         ("saquib-brightness", 0.7, 1.3),
     ],
 )

@@ -19,11 +19,19 @@ def bounds(mask):
     return columns.start, rows.start, columns.stop, rows.stop
 
 
+def is_fold_free(chain):
+    """Tell whether the fields of a chain together are weak enough to have one way back."""
+    return sum(given_[0] / given_[1] for name, given_ in chain if name == "elastic") <= 0.1
+
+
+ONE_WAY_CHAIN = CHAIN.filter(is_fold_free)
+
+
 # Points
 
 
 @settings(max_examples=200)
-@given(CHAIN, SIZE)
+@given(ONE_WAY_CHAIN, SIZE)
 def test_points_come_back_to_the_pixels_that_show_them(chain, size):
     """Forwards after backwards is nothing, to a thousandth of a pixel, for every pixel."""
     drawn = Draw(chain)
@@ -80,7 +88,7 @@ def test_no_point_and_no_geometry_are_no_work():
 
 
 @settings(max_examples=150)
-@given(CHAIN, st.integers(0, 23))
+@given(ONE_WAY_CHAIN, st.integers(0, 23))
 def test_a_mapped_box_holds_the_mapped_cell(chain, number):
     """Whatever of a drawn cell is left in the picture lies in the box mapped with it."""
     cell = phantom(number, 48)

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.augmentation.chains import CHAIN, SIZE
+from tests.augmentation.chains import CHAIN, SIZE, STRAIGHT
 from tests.reference import warp_reference
 
 from leukoscope.augmentation.draw import Draw
-from leukoscope.augmentation.maps import Elastic, map_of, reach_px
-from leukoscope.augmentation.positions import displacement, displacement_at, positions
+from leukoscope.augmentation.maps import Elastic, Lens, map_of, reach_px
+from leukoscope.augmentation.positions import (
+    cubic_positions,
+    displacement,
+    displacement_at,
+    positions,
+)
 
 
 def places_of(*operations, height=33, width=33):
@@ -52,6 +57,35 @@ def test_places_of_lenses_among_others_agree_too(chain):
     """Lenses before and after what turns, slants and shifts their axis: each term counts."""
     seen = positions(map_of(Draw(chain), 40, 31), 40, 31)
     np.testing.assert_allclose(seen, warp_reference.places(chain, 40, 31), rtol=0, atol=2e-4)
+
+
+STRAIGHT_PARTS = st.lists(STRAIGHT, max_size=2)
+
+
+@settings(max_examples=200)
+@given(
+    st.tuples(STRAIGHT_PARTS, st.floats(-0.32, 0.5), STRAIGHT_PARTS),
+    st.one_of(SIZE, st.sampled_from([(224, 224), (128, 224), (300, 90)])),
+    st.tuples(st.integers(0, 200), st.integers(0, 200)),
+)
+def test_a_polynomial_follows_the_stages_one_by_one(parts, size, margin):
+    """Less than 1e-3 px away, at 224 px too; else it is left to them: a lens alone or folded."""
+    before, strength, after = parts
+    chain = (*before, ("lens", (strength,)), *after)
+    route = map_of(Draw(chain), *size)
+    found = cubic_positions(route, *size, margin)
+    x, y = warp_reference.places(chain, *size)
+    if found is None:
+        is_alone = [type(stage) for stage in route.stages] == [Lens]
+        far_x, far_y = warp_reference.places(after, *size)
+        far_px = np.hypot(far_x - (size[1] - 1) / 2, far_y - (size[0] - 1) / 2).max()
+        corner_px = math.hypot(size[0] - 1, size[1] - 1) / 2 or 1.0
+        least = 1 + strength * (far_px / corner_px) ** 2
+        assert strength == 0 or is_alone or least < 2 / 3 + 1e-9
+    else:
+        assert {each.dtype for each in found} == {np.dtype(np.float32)}
+        expected = x + margin[1], y + margin[0]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
 
 
 def test_what_is_given_can_be_written_to():

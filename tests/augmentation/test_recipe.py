@@ -66,13 +66,13 @@ def test_noise_on_the_scale_of_0_to_1_is_refused():
     """A tenth of a grey level is the mistake of SR-20: the refusal says what to write."""
     told = refused("steps: [{kind: gaussian_noise, sd_range_levels: [0, 0.1]}]")
     assert (
-        "0.1 grey levels of 255 round away to nothing; if 0.1 of the full range was meant, "
+        "0.1 grey levels of 255 rounds away to next to nothing; if 0.1 of the full range was meant, "
         "write 25.5" in told
     )
     for share in (0.32, 0.05, 0.499):
         with pytest.raises(ValueError, match=f"write {255 * share:g}"):
             check_levels((0, share))
-    for given in ((0.0, 0.0), (0.0, 0.5), (5.1, 25.5)):
+    for given in ((0.0, 0.0), (0.5, 2.0), (5.1, 25.5)):
         assert check_levels(given) == given
 
 
@@ -191,3 +191,21 @@ def test_a_recipe_needs_masks_if_any_step_in_it_does():
         assert needs_masks(AugmentationRecipe(steps=steps))
     assert not needs_masks(AugmentationRecipe(steps=(hue, OneOf(steps=[hue, hue]))))
     assert not needs_masks(AugmentationRecipe())
+
+
+def test_only_what_does_nothing_is_called_none():
+    """A chain without a name gets one; copies of turned cells never say that nothing was done."""
+    turned = [{"kind": "rotation"}]
+    assert AugmentationRecipe.from_mapping({"steps": turned}, where="x").name == "unnamed"
+    assert AugmentationRecipe().name == "none"
+    for name in ("none", "a/b", "a b", "", "+x"):
+        with pytest.raises(RecipeError, match="name"):
+            AugmentationRecipe.from_mapping({"name": name, "steps": turned}, where="x")
+
+
+@pytest.mark.parametrize("levels", [[0, 0.1], [0, 1], [0.01, 0.6], [0.1, 12]])
+def test_noise_that_looks_like_shares_of_the_range_is_refused(levels):
+    """The mistake of a published study: 0 to 1 meant, 0 to 255 written."""
+    step = {"kind": "gaussian_noise", "sd_range_levels": levels}
+    with pytest.raises(RecipeError, match="of the full range was meant, write"):
+        AugmentationRecipe.from_mapping({"name": "x", "steps": [step]}, where="x")

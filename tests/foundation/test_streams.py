@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from leukoscope.foundation.errors import UsageError
-from leukoscope.foundation.streams import check_seed, key, stream
+from leukoscope.foundation.streams import check_seed, key, stream, uniform
 
 NAMES = st.lists(st.one_of(st.integers(-3, 30), st.text("ab1:\x1fstrin", max_size=6)), max_size=4)
 GOLDEN_KEYS = (
@@ -112,3 +113,16 @@ def test_what_is_no_seed_is_refused(seed):
 def test_whole_numbers_are_seeds(seed):
     """Of any size, numpy's too."""
     check_seed(seed)
+
+
+@given(st.integers(0, 9), st.integers(0, 2**70), NAMES)
+def test_the_first_numbers_of_a_stream_need_not_open_it(n, seed, names):
+    """Drawn fast or from an opened stream: the same numbers, whatever was drawn before."""
+    np.testing.assert_array_equal(uniform(n, seed, *names), stream(seed, *names).random(n))
+
+
+def test_threads_do_not_draw_from_each_others_streams():
+    """Many threads at once draw what one draws alone."""
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda i: uniform(5, 1, "thread", i).tolist(), range(2000)))
+    assert drawn == [stream(1, "thread", i).random(5).tolist() for i in range(2000)]

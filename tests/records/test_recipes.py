@@ -97,7 +97,7 @@ def test_the_id_is_pinned_and_the_same_in_another_process():
             text=True,
             check=True,
         )
-        assert found.stdout.split() == ["6f6eca53c09ec492", "0fa1a31e5e841a17"]
+        assert found.stdout.split() == ["6f6eca53c09ec492", "eea7edf96632b6f8"]
 
 
 def test_whole_numbers_and_floats_are_one_value():
@@ -194,3 +194,13 @@ def test_a_record_that_a_tool_wrote_is_data(tmp_path):
     path.write_text("{")
     with pytest.raises(DataError, match=r"r\.json"):
         Smear.from_json(path)
+
+
+def test_a_key_that_stands_twice_is_refused_where_it_stands(tmp_path):
+    """YAML would keep the last one, and what the first said would be lost without a word."""
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\nsteps:\n  - kind: rotation\nsteps:\n  - kind: flip\n    axis: vertical\n")
+    with pytest.raises(RecipeError, match=r"twice\.yaml: The key steps stands twice.* line 4"):
+        read_yaml(path)
+    path.write_text("base: &b {x: 1}\nmore: {<<: *b, x: 2}\n")
+    assert read_yaml(path)["more"] == {"x": 2}

@@ -1,7 +1,8 @@
 """The geometry of many draws at once, on the device that the pictures lie on.
 
 Places are computed in the same order of float32 operations as :mod:`positions` and OpenCV do it,
-so that a place between two pixels is the same on every device.
+so that a place between two pixels is the same on every device; only what it does by polynomials
+(:func:`positions.cubic_positions`), and never for the nearest pixel, is rounded elsewhere.
 """
 
 import math

@@ -7,7 +7,7 @@ from leukoscope.augmentation.policies import operations_of
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.augmentation.step import Operation
 from leukoscope.foundation.errors import SchemaError
-from leukoscope.foundation.streams import stream
+from leukoscope.foundation.streams import uniform
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def draw(recipe: AugmentationRecipe, seed: int, cell_id: str, copy: int) -> Draw
     operations: tuple[Operation, ...] = ()
     if recipe.steps:
         n_numbers = 1 + sum(step.count() for step in recipe.steps)
-        applied, *numbers = stream(seed, "augment", cell_id, copy).random(n_numbers).tolist()
+        applied, *numbers = uniform(n_numbers, seed, "augment", cell_id, copy).tolist()
         if applied < recipe.probability:
             operations = operations_of(recipe.steps, numbers)
     return Draw(

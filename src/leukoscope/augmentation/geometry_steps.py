@@ -14,7 +14,7 @@ class Rotation(DrawnStep):
     """Turn about the centre by a drawn angle."""
 
     kind: Literal["rotation"] = "rotation"
-    angle_range_deg: ranges.Ordered = (0.0, 360.0)
+    angle_range_deg: ranges.Angle = (0.0, 360.0)
     """Angles are drawn evenly from here, counter-clockwise."""
     step_deg: float | None = Field(default=None, gt=0, le=360)
     """If given, only the lower end plus whole multiples of it are drawn, up to the upper end."""
@@ -98,7 +98,7 @@ class Shift(DrawnStep):
     kind: Literal["shift"] = "shift"
     n_numbers: ClassVar[int] = 2
     share_range: ranges.Shift = (-0.1, 0.1)
-    """Shares of the width and of the height, right and down; each is rounded to whole pixels."""
+    """Shares of width and height of the picture as it comes, right and down; rounded to pixels."""
 
     def drawn(self, numbers: Sequence[float]) -> tuple[Operation, ...]:
         """Draw the shares of width and height."""

@@ -81,6 +81,18 @@ class Map:
         only = self.stages[0] if self.stages else IDENTITY
         return None if isinstance(only, Lens) else only
 
+    def around_lens(self) -> tuple[Affine, Lens, Affine] | None:
+        """Give what goes before the map's one lens, the lens, and what follows it.
+
+        None for any other map, and for a lens alone.
+        """
+        lenses = [stage for stage in self.stages if isinstance(stage, Lens)]
+        if self.fields or len(lenses) != 1 or len(self.stages) not in (2, 3):
+            return None
+        first, last = self.stages[0], self.stages[-1]
+        before = IDENTITY if isinstance(first, Lens) else first
+        return before, lenses[0], IDENTITY if isinstance(last, Lens) else last
+
 
 def map_of(drawn: Draw, height: int, width: int) -> Map:
     """Compose the geometry of a draw, for a picture of one size.

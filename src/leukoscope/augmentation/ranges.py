@@ -51,6 +51,8 @@ Scale = Annotated[
     Ordered, _within(0.1, 10.0, "factors of size", "1 keeps it, and ±20 % is [0.8, 1.2]")
 ]
 """Factors of size; 1 keeps it."""
+Angle = Annotated[Ordered, _within(-360.0, 360.0, "angles", "a full turn is [0, 360]")]
+"""Angles of a rotation, degrees."""
 Factor = Annotated[
     Ordered, _within(0.0, 10.0, "factors", "1 changes nothing, and ±10 % is [0.9, 1.1]")
 ]
@@ -96,10 +98,12 @@ def check_levels(value: Range) -> Range:
     low, high = value
     if low < 0 or high > 128:
         raise ValueError(f"levels of noise are from 0 to 128 of 255, not from {low:g} to {high:g}")
-    if 0 < high < 0.5:
+    small = high if 0 < high <= 1 else low
+    # Up to one level there is next to no noise, and shares of the full range look just so.
+    if 0 < high <= 1 or 0 < low < 0.5:
         raise ValueError(
-            f"{high:g} grey levels of 255 round away to nothing; if {high:g} of the full range "
-            f"was meant, write {255 * high:g}"
+            f"a noise of {small:g} grey levels of 255 rounds away to next to nothing; if {small:g} "
+            f"of the full range was meant, write {255 * small:g}"
         )
     return value
 

@@ -1,8 +1,9 @@
 """What an augmentation is, as a value: its steps, its rules of resampling, how often it is done."""
 
+import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,11 +17,15 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
 class AugmentationRecipe(Recipe):
     """State a chain of steps; without steps it is provably nothing."""
 
     name: str = "none"
-    """What reports call it."""
+    """What reports and copies call it: letters, digits, dots, dashes and underscores. A chain of
+    steps without a name is called ``unnamed``; ``none`` is what does nothing."""
     steps: Steps = ()
     """Geometry first, whatever the order: it is one resampling. The rest as it stands here."""
     probability: float = Field(default=1.0, ge=0, le=1)
@@ -35,8 +40,23 @@ class AugmentationRecipe(Recipe):
     """If given, lengths in ``_px`` are those of a picture whose shorter side is this, and are
     scaled to the one at hand; otherwise they are its own pixels, at whatever size it comes."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """Keep a chain without a name from being called none."""
+        if isinstance(value, dict) and value.get("steps") and "name" not in value:
+            return value | {"name": "unnamed"}
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"the name {self.name!r} should be up to 64 letters, digits, dots, dashes and "
+                "underscores: cells and files are called after it"
+            )
+        if self.steps and self.name == "none":
+            raise ValueError("a recipe called none has no steps; give this one another name")
         if self.border != "constant" and self.border_rgb != (0, 0, 0):
             raise ValueError(f"border_rgb goes with border: constant, not {self.border}")
         return self

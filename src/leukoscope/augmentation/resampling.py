@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from leukoscope.augmentation.draw import Draw
 from leukoscope.augmentation.maps import Affine, Map, is_exact, linear_part, map_of, reach_px
-from leukoscope.augmentation.positions import Plane, positions
+from leukoscope.augmentation.positions import Plane, cubic_positions, positions
 from leukoscope.morphology.field import blank_colour
 
 Pixels = npt.NDArray[np.uint8]
@@ -161,8 +161,15 @@ def _warp(route: Map, pixels: Pixels, drawn: Draw, fill: Colour) -> Pixels:
         pixels = pixels.repeat(1 + (height == 1), axis=0).repeat(1 + (width == 1), axis=1)
     affine = route.affine()
     most = _FAR_BICUBIC if (drawn.interpolation, drawn.border) == ("bicubic", "reflect") else _FAR
-    is_far = reach_px(route, height, width) > most * min(height, width)
-    if affine is None or is_far:
+    reach = reach_px(route, height, width)
+    is_far = reach > most * min(height, width)
+    margin = _margin_px(drawn, reach, height, width)
+    # Half-way between two pixels the nearest one hangs on the last rounding: none but the usual.
+    is_usual = is_far or drawn.interpolation == "nearest"
+    places = None if is_usual else cubic_positions(route, height, width, margin)
+    if places is not None:
+        warped = _curved(places, margin, pixels, drawn, fill)
+    elif affine is None or is_far:
         warped = _bent(route, (height, width), pixels, drawn, fill, is_far=is_far)
     else:
         warped = _straight(affine, (height, width), pixels, drawn, fill)
@@ -181,6 +188,39 @@ def _bent(
     flags, border = _INTERPOLATIONS[drawn.interpolation], _BORDERS[drawn.border]
     warped = cv2.remap(pixels, x, y, flags, borderMode=border, borderValue=fill)
     return np.asarray(warped, np.uint8)
+
+
+def _curved(
+    places: tuple[Plane, Plane],
+    margin_px: tuple[int, int],
+    pixels: Pixels,
+    drawn: Draw,
+    fill: Colour,
+) -> Pixels:
+    """Sample a picture at places that count from *margin_px* outside it."""
+    flags, border = _INTERPOLATIONS[drawn.interpolation], _BORDERS[drawn.border]
+    down, across = margin_px
+    if down or across:
+        pixels = np.asarray(
+            cv2.copyMakeBorder(pixels, down, down, across, across, border), np.uint8
+        )
+    warped = cv2.remap(pixels, *places, flags, borderMode=border, borderValue=fill)
+    return np.asarray(warped, np.uint8)
+
+
+def _margin_px(drawn: Draw, reach_px: float, height: int, width: int) -> tuple[int, int]:
+    """Tell how far out, in rows and in columns, to mirror a picture before it is sampled.
+
+    OpenCV takes several times as long for a pixel outside as for one inside. A picture mirrored
+    once to its whole size is mirrored further by the same rule.
+    """
+    if (drawn.border, drawn.interpolation) != ("reflect", "bilinear") or 1 in (height, width):
+        return 0, 0
+    rows, columns = (
+        math.ceil(max(0.0, min(size - 1.0, reach_px - (size - 1) / 2 + 1)))
+        for size in (height, width)
+    )
+    return rows, columns
 
 
 def _straight(

@@ -6,11 +6,16 @@ the batch size, the order of work and a resumed run change nothing.
 """
 
 import hashlib
+import threading
 from operator import index
 
 import numpy as np
+import numpy.typing as npt
 
 from leukoscope.foundation.errors import UsageError
+
+_HALF = 2**64 - 1
+_kept = threading.local()
 
 
 def key(seed: int, *names: str | int) -> int:
@@ -49,6 +54,34 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
         A Philox generator at its start. Two calls give two equal streams.
     """
     return np.random.Generator(np.random.Philox(key=key(seed, *names)))
+
+
+def uniform(n: int, seed: int, *names: str | int) -> npt.NDArray[np.float64]:
+    """Draw the first numbers of a stream, much faster than by opening it.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    seed : int
+        The seed of the run or study.
+    *names : str or int
+        What the stream is for; see :func:`key`.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        In [0, 1); equal to ``stream(seed, *names).random(n)``.
+    """
+    # A new generator gathers entropy from the system only to throw it away: one a thread is
+    # brought to each stream's start instead.
+    if not hasattr(_kept, "generator"):
+        _kept.generator = np.random.Generator(np.random.Philox(key=0))
+        _kept.start = _kept.generator.bit_generator.state
+    whole = key(seed, *names)
+    _kept.start["state"]["key"][:] = whole & _HALF, whole >> 64
+    _kept.generator.bit_generator.state = _kept.start
+    return np.asarray(_kept.generator.random(n))
 
 
 def check_seed(seed: int) -> None:

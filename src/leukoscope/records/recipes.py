@@ -82,10 +82,30 @@ class Recipe(BaseModel):
             raise SchemaError(str(error)) from None
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Read plain values, and refuse a key that stands twice, of which PyYAML keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping. Raises RecipeError naming key and line."""
+        # What << brings in may be written anew: that is what it is for.
+        keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        seen: set[str] = set()
+        for key in keys:
+            if key.value in seen:
+                raise RecipeError(
+                    f"The key {key.value} stands twice, a second time at line "
+                    f"{key.start_mark.line + 1}; the first would be lost. Nothing was started."
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML file into plain values. Raises RecipeError if that cannot be done."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(f"{path} cannot be read: {reason}.") from None
@@ -115,7 +135,10 @@ def _describe(error: ValidationError, recipe: type[BaseModel]) -> str:
         known = _fields_at(recipe, first["loc"][:-1])
         hint = unknown_name("key", str(first["loc"][-1]), known)
         return f"{place} is not a key of {recipe.__name__}. {hint}"
-    seen = "" if first["type"] == "missing" else f"; seen {first['input']!r}"
+    seen = f"; seen {first['input']!r}"
+    # A whole mapping would bury the sentence.
+    if first["type"] == "missing" or isinstance(first["input"], dict | BaseModel):
+        seen = ""
     said = first["msg"].removeprefix("Value error, ")
     return f"{place or recipe.__name__}: {said}{seen}. Nothing was started."
 

@@ -153,7 +153,8 @@ def network_input(
     Returns
     -------
     torch.Tensor of float32, shape (batch_size, 3, size_px, size_px)
-        See :func:`prediction.to_tensor`. Either way the same within one level of 255.
+        See :func:`prediction.to_tensor`. Either way the same, but for a level here and there; see
+        :func:`batch.apply_on_device`.
     """
     if device.type != "cuda":
         pixels = batch_pixels(train, places, visits, recipe)
