@@ -102,7 +102,7 @@ def test_one_factor_or_two(one, other):
         ((-10, 10), 8, [-10, -2, 6]),
         ((-180, 180), 120, [-180, -60, 60]),
         ((0, 1), 0.1, [i / 10 for i in range(11)]),
-        ((90, 450), 180, [90, 270]),
+        ((-90, 270), 180, [-90, 90]),
     ],
 )
 def test_stepped_angles_are_each_step_and_evenly(bounds, step, expected):
@@ -138,6 +138,7 @@ BAD = [
     ({"kind": "rotation", "angle_range_deg": [0, 10], "step_deg": 20}, "leaves one angle in 0 to"),
     ({"kind": "rotation", "step_deg": 360}, "step_deg 360 leaves one angle in 0 to 360"),
     ({"kind": "rotation", "angle_range_deg": [5, 5], "step_deg": 1}, "widen the range or shorten"),
+    ({"kind": "rotation", "angle_range_deg": [0, 720]}, "from -360 to 360"),
     ({"kind": "rotation", "step_deg": 0}, "greater than 0"),
     ({"kind": "rotation", "step_deg": -45}, "greater than 0"),
     ({"kind": "rotation", "angle_range_deg": [0, float("inf")]}, "finite number"),

@@ -199,7 +199,9 @@ def test_a_record_that_a_tool_wrote_is_data(tmp_path):
 def test_a_key_that_stands_twice_is_refused_where_it_stands(tmp_path):
     """YAML would keep the last one, and what the first said would be lost without a word."""
     path = tmp_path / "twice.yaml"
-    path.write_text("name: a\nsteps:\n  - kind: rotation\nsteps:\n  - kind: flip\n    axis: vertical\n")
+    path.write_text(
+        "name: a\nsteps:\n  - kind: rotation\nsteps:\n  - kind: flip\n    axis: vertical\n"
+    )
     with pytest.raises(RecipeError, match=r"twice\.yaml: The key steps stands twice.* line 4"):
         read_yaml(path)
     path.write_text("base: &b {x: 1}\nmore: {<<: *b, x: 2}\n")
