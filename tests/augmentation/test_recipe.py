@@ -66,8 +66,8 @@ def test_noise_on_the_scale_of_0_to_1_is_refused():
     """A tenth of a grey level is the mistake of SR-20: the refusal says what to write."""
     told = refused("steps: [{kind: gaussian_noise, sd_range_levels: [0, 0.1]}]")
     assert (
-        "0.1 grey levels of 255 rounds away to next to nothing; if 0.1 of the full range was meant, "
-        "write 25.5" in told
+        "0.1 grey levels of 255 rounds away to next to nothing; if 0.1 of the full range was "
+        "meant, write 25.5" in told
     )
     for share in (0.32, 0.05, 0.499):
         with pytest.raises(ValueError, match=f"write {255 * share:g}"):

@@ -133,7 +133,7 @@ def test_a_turn_keeps_the_area_of_drawn_nuclei(number):
 
 
 def test_a_turn_keeps_the_area_of_real_nuclei(shared):
-    """Within 2 %, for every fifth nucleus of the 400 cells, where a turn leaves it in its picture."""
+    """Within 2 %, for every fifth of the 400 nuclei, where a turn leaves it in its picture."""
     n_seen = 0
     for file in sorted((shared / "data/segmentation-wbc").glob("dataset-*/masks/*.png"))[::5]:
         levels = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
