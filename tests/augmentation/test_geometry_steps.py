@@ -179,3 +179,12 @@ def test_steps_survive_their_text(step):
     """Written as YAML and read again a recipe is the same."""
     recipe = AugmentationRecipe(name="mine", steps=(step,))
     assert AugmentationRecipe.from_mapping(recipe.model_dump(mode="json"), where="x") == recipe
+
+
+@pytest.mark.parametrize("step_deg", [0.1, 3.6, 7.2, 15, 45, 90])
+def test_a_full_turn_is_cut_into_whole_steps(step_deg):
+    """As many angles as steps fit, none of them twice: 360 is 0 again."""
+    turn = Rotation(step_deg=step_deg)
+    n = round(360 / step_deg)
+    angles = [turn.drawn([(i + 0.5) / n])[0][1][0] for i in range(n)]
+    assert angles == pytest.approx([i * step_deg for i in range(n)], abs=1e-9)

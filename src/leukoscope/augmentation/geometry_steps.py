@@ -41,10 +41,12 @@ class Rotation(DrawnStep):
 
     def _n_steps(self, step_deg: float) -> int:
         low, high = self.angle_range_deg
-        n_steps = int((high - low) / step_deg + 1e-9) + 1
+        # Steps such as 7.2 divide a turn, but not in floating point.
+        n_steps = (high - low) / step_deg
+        n_whole = int(n_steps + 1e-9)
         # The upper end of a full turn is left out: it would be the lower end twice.
-        is_turn = high > low and (high - low) % 360 == 0 and (high - low) % step_deg == 0
-        return n_steps - is_turn
+        is_turn = high > low and (high - low) % 360 == 0 and abs(n_steps - n_whole) < 1e-9
+        return n_whole + 1 - is_turn
 
 
 class Flip(DrawnStep):
