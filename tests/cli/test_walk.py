@@ -53,6 +53,8 @@ def test_every_step_ends_well(walk):
             notes += r"(No cell is left of .*\n)?"
         elif name == "measure":
             notes = r"120 of 120 cells were measured, 120 on given masks\.\n"
+        elif name == "augment":
+            notes = r"108 training cells: 72 originals, 36 copies\.\n"
         assert re.fullmatch(progress + notes, ended.err), name
 
 

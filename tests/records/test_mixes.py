@@ -83,7 +83,6 @@ FAULTS = {
     "truth.yaml": ("band: true\n", "True of band"),
     "nan.yaml": ("band: .nan\n", "nan of band"),
     "endless.yaml": ("band: .inf\n", "inf of band"),
-    "twice.yaml": ("band: 1\nmonocyte: 2\nband: 3\n", "names band more than once"),
     "number.yaml": ("0: 5\n", "category 0, which is no word"),
     "norway.yaml": ("no: 5\n", "category False, which is no word"),
     "negative.csv": ("category,n_cells\nband,-1\n", "-1.0 of band"),
@@ -111,6 +110,9 @@ def test_what_is_no_yaml_is_told(tmp_path):
     """By file and line."""
     (tmp_path / "m.yaml").write_text("band: [1\n")
     with pytest.raises(RecipeError, match=r"m\.yaml is not YAML"):
+        read_counts(tmp_path / "m.yaml")
+    (tmp_path / "m.yaml").write_text("band: 1\nmonocyte: 2\nband: 3\n")
+    with pytest.raises(RecipeError, match=r"m\.yaml: The key band stands twice.* line 3"):
         read_counts(tmp_path / "m.yaml")
 
 

@@ -5,8 +5,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.records import shapes, tables
 from leukoscope.records.recipes import read_yaml
@@ -83,20 +81,7 @@ def _of_yaml(path: Path) -> list[tuple[Any, Any]]:
             f"{path} should hold lines `category: number`, not {type(value).__name__}. Nothing "
             "was scored."
         )
-    # Of a key that is written twice the library keeps the last without a word.
-    node: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    written = [str(key.value) for key, _ in node.value]
-    _refuse_repeats(path, written)
     return list(value.items())
-
-
-def _refuse_repeats(path: Path, written: list[str]) -> None:
-    repeated = [name for name in dict.fromkeys(written) if written.count(name) > 1]
-    if repeated:
-        raise DataError(
-            f"{path} names {', '.join(repeated)} more than once. Nothing was scored. Keep one "
-            "number a category."
-        )
 
 
 def _checked(path: Path, pairs: Iterable[tuple[Any, Any]]) -> dict[str, float]:
