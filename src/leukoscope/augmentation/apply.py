@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.augmentation import sensor
-from leukoscope.augmentation.draw import Draw
+from leukoscope.augmentation.draw import Draw, at_size
 from leukoscope.augmentation.light import LIGHT, light
 from leukoscope.augmentation.maps import GEOMETRY, is_exact, map_of
 from leukoscope.augmentation.occlusion import added_border, background, erasing
@@ -20,7 +20,6 @@ from leukoscope.foundation.errors import DataError, UsageError
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 
-_BLURS = frozenset({"gaussian_blur_px", "defocus_blur_px", "motion_blur_px"})
 _DONE: dict[str, Callable[..., Pixels]] = {
     "gaussian_noise_levels": sensor.gaussian_noise,
     "poisson_noise_photons": sensor.poisson_noise,
@@ -64,13 +63,13 @@ def apply(drawn: Draw, pixels: Pixels, mask: Mask | None = None) -> Pixels:
     check_pixels(pixels, mask)
     moves = any(name in GEOMETRY for name, _ in drawn.operations)
     done = move_and_warp(drawn, pixels) if moves else pixels
-    for run in runs(drawn):
+    for run in runs(at_size(drawn, min(pixels.shape[:2]))):
         if run[0][0] in LIGHT:
             done = light(run, done)
         elif run[0][0].startswith("background_"):
             done = _replace_background(run[0], done, mask, drawn)
         else:
-            done = _one(run[0], done, _scale(drawn, pixels))
+            done = _one(run[0], done)
     return done
 
 
@@ -141,11 +140,11 @@ def _told(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _one(operation: Operation, pixels: Pixels, scale: float) -> Pixels:
+def _one(operation: Operation, pixels: Pixels) -> Pixels:
     name, given = operation
-    if name in _BLURS:
+    if name in sensor.BLURS:
         angle_deg = given[1] if len(given) > 1 else 0.0
-        return sensor.blur(name, given[0] * scale, angle_deg, pixels)
+        return sensor.blur(name, given[0], angle_deg, pixels)
     if name not in _DONE:
         raise DataError(
             f"This draw holds an operation called {name!r}, which this version does not know. "
@@ -163,8 +162,3 @@ def _replace_background(
             "changed. Run isolate first and augment its dataset; in training there are no masks."
         )
     return background(operation[0].rpartition("_")[2], apply_to_mask(drawn, mask), pixels)
-
-
-def _scale(drawn: Draw, pixels: Pixels) -> float:
-    """Tell how many of this picture's pixels are one of those the draw's lengths count."""
-    return 1.0 if drawn.lengths_at_px is None else min(pixels.shape[:2]) / drawn.lengths_at_px

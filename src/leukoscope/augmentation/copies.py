@@ -18,7 +18,7 @@ from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, DecodeError
 from leukoscope.foundation.resumable import put
 from leukoscope.intake.decode import content_of, decode, decode_known, decode_levels, encode_png
-from leukoscope.morphology.masks import box_of
+from leukoscope.morphology.masks import bounds_px
 from leukoscope.records import shapes
 from leukoscope.records.dataset import Dataset, open_pictures
 
@@ -153,8 +153,9 @@ def _maker(
         content = content_of(pixels)
         name = f"{_short(row['cell_id'])}-{copy}-{content}.png"
         moved = None if parent.mask is None else apply_to_mask(drawn, parent.mask)
+        has_mask = moved is not None and bool(moved.any())
         # The mask first: a picture that stands there has its mask.
-        if moved is not None and moved.any():
+        if moved is not None and has_mask:
             put(folder / "masks" / name, encode_png(moved))
         if not _stands(folder / "images" / name, content):
             put(folder / "images" / name, encode_png(pixels))
@@ -164,7 +165,7 @@ def _maker(
             "content": content,
             "height_px": pixels.shape[0],
             "width_px": pixels.shape[1],
-            "mask_path": f"masks/{name}" if moved is not None and moved.any() else None,
+            "mask_path": f"masks/{name}" if has_mask else None,
             "box_px": _box_of(drawn, row, parent, moved),
             "exif_orientation": 1,
             "origin": row["cell_id"],
@@ -193,8 +194,7 @@ def _box_of(drawn: Draw, row: Row, parent: Parent, moved: Mask | None) -> Sequen
 def _bounds(mask: Mask | None) -> list[int] | None:
     if mask is None or not mask.any():
         return None
-    rows, columns = box_of(mask > 0)
-    return [columns.start, rows.start, columns.stop, rows.stop]
+    return list(bounds_px(mask > 0))
 
 
 def _stands(path: Path, content: str) -> bool:

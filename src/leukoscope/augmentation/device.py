@@ -12,19 +12,18 @@ from leukoscope.augmentation import device_levels
 from leukoscope.augmentation.apply import apply, runs
 from leukoscope.augmentation.device_geometry import move_and_warp
 from leukoscope.augmentation.device_levels import Run
-from leukoscope.augmentation.draw import Draw
+from leukoscope.augmentation.draw import Draw, at_size
 from leukoscope.augmentation.light import LIGHT
 from leukoscope.augmentation.maps import GEOMETRY
-from leukoscope.augmentation.step import Operation
+from leukoscope.augmentation.sensor import BLURS
 from leukoscope.augmentation.tensors import in_groups
 
 Work = Callable[[Sequence[Run], Tensor], Tensor]
 """From one run a picture, and the pictures, to the pictures after it."""
 
-_BLURS = ("gaussian_blur_px", "defocus_blur_px", "motion_blur_px")
 _WORK: dict[str, Work] = {
     **dict.fromkeys(LIGHT, device_levels.light),
-    **dict.fromkeys(_BLURS, device_levels.blur),
+    **dict.fromkeys(BLURS, device_levels.blur),
     "gaussian_noise_levels": device_levels.gaussian_noise,
     "salt_and_pepper": device_levels.salt_pepper,
     **{f"erasing_{fill}": device_levels.erasing for fill in ("black", "white", "mean")},
@@ -62,7 +61,7 @@ def _one_by_one(draws: Sequence[Draw], pixels: Tensor) -> Tensor:
 
 def _together(draws: Sequence[Draw], pixels: Tensor) -> Tensor:
     pixels = move_and_warp(draws, pixels)
-    chains = [_chain(drawn, pixels.shape[1]) for drawn in draws]
+    chains = [list(runs(at_size(drawn, pixels.shape[1]))) for drawn in draws]
     for turn in range(max(map(len, chains))):
         pixels = _one_turn([chain[turn] if turn < len(chain) else None for chain in chains], pixels)
     return pixels
@@ -75,14 +74,3 @@ def _one_turn(now: Sequence[Run | None], pixels: Tensor) -> Tensor:
         return do([run for place in places if (run := now[place])], chosen)
 
     return in_groups([_WORK[run[0][0]] if run else None for run in now], pixels, work)
-
-
-def _chain(drawn: Draw, side: int) -> list[Run]:
-    """List the runs after the geometry, lengths brought to the picture's own pixels."""
-    scale = 1.0 if drawn.lengths_at_px is None else side / drawn.lengths_at_px
-    return [[_scaled(operation, scale) for operation in run] for run in runs(drawn)]
-
-
-def _scaled(operation: Operation, scale: float) -> Operation:
-    name, given = operation
-    return (name, (given[0] * scale, *given[1:])) if name in _BLURS else operation

@@ -21,13 +21,14 @@ from leukoscope.augmentation.maps import (
     Lens,
     Map,
     compose,
+    from_corner,
     is_exact,
     linear_part,
     map_of,
 )
-from leukoscope.augmentation.positions import displacement
+from leukoscope.augmentation.positions import LEAST_MIXED, displacement, factor_terms
 from leukoscope.augmentation.resampling import fill_of, smoothing_kernel
-from leukoscope.augmentation.tensors import filtered, in_groups, mirrored, numbers, rounded
+from leukoscope.augmentation.tensors import filtered_where, in_groups, mirrored, numbers, rounded
 
 Places = tuple[Tensor, Tensor]
 """x and y in the pictures, float32 of shape (n, height, width)."""
@@ -86,13 +87,7 @@ def _fills(draws: Sequence[Draw], pixels: Tensor) -> Tensor:
 
 
 def _smoothed(routes: Sequence[Map], pixels: Tensor) -> Tensor:
-    found = [smoothing_kernel(linear_part(route)) for route in routes]
-    kernels = {place: kernel for place, kernel in enumerate(found) if kernel is not None}
-    return in_groups(
-        [place in kernels or None for place in range(len(routes))],
-        pixels,
-        lambda _, places, chosen: filtered([kernels[place] for place in places], chosen),
-    )
+    return filtered_where([smoothing_kernel(linear_part(route)) for route in routes], pixels)
 
 
 # Places
@@ -100,18 +95,11 @@ def _smoothed(routes: Sequence[Map], pixels: Tensor) -> Tensor:
 
 def _straight(routes: Sequence[Map], side: int, like: Tensor) -> Places:
     """Follow affine maps as OpenCV does: rows first, columns added in one rounding."""
-    transforms = [_from_corner(route.affine() or IDENTITY, (side - 1) / 2) for route in routes]
+    transforms = [from_corner(route.affine() or IDENTITY, side, side) for route in routes]
     a, b, s, c, d, t = _parameters(transforms, like)
     u = torch.arange(side, dtype=torch.float32, device=like.device)
     v = u[:, None]
     return _multiplied_and_added(a, u, b * v + s), _multiplied_and_added(c, u, d * v + t)
-
-
-def _from_corner(affine: Affine, centre: float) -> Affine:
-    """Let a map about the centre count from the middle of the first pixel."""
-    a, b, s, c, d, t = affine
-    shift_x, shift_y = s + centre - a * centre - b * centre, t + centre - c * centre - d * centre
-    return a, b, shift_x, c, d, shift_y
 
 
 def _moved(routes: Sequence[Map], side: int, like: Tensor) -> Places:
@@ -163,21 +151,13 @@ def _alternating(route: Map) -> list[tuple[Lens, Affine]]:
 
 
 def _lens_factor(before: Sequence[Affine], lenses: Sequence[Lens], u: Tensor, v: Tensor) -> Tensor:
-    terms = []
-    for (a, b, s, c, d, t), lens in zip(before, lenses, strict=True):
-        scale = lens.strength / lens.radius_px**2
-        mixed = 2 * scale * (a * b + c * d)
-        terms.append(
-            (
-                scale * (a * a + c * c),
-                2 * scale * (a * s + c * t),
-                scale * (b * b + d * d),
-                2 * scale * (b * s + d * t),
-                1 + scale * (s * s + t * t),
-                mixed if abs(mixed) > 1e-12 else 0.0,
-            )
-        )
-    uu, u1, vv, v1, one, uv = _parameters(terms, u)
+    terms = [factor_terms(*each) for each in zip(before, lenses, strict=True)]
+    # A mixed part that is rounding alone is left out, as on the processor.
+    terms = [
+        (one, u1, uu, v1, uv if abs(uv) > LEAST_MIXED else 0.0, vv)
+        for one, u1, uu, v1, uv, vv in terms
+    ]
+    one, u1, uu, v1, uv, vv = _parameters(terms, u)
     v = v[:, None]
     along, down = uu * u * u + u1 * u, vv * v * v + v1 * v
     return _not_folded(down + one + along + uv * v * u, lenses)

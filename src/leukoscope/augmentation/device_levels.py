@@ -11,17 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leukoscope.augmentation.light import Linear, Matrix, Power, Stage, stages_of
+from leukoscope.augmentation.light import BRIGHTEST, FULL, Linear, Matrix, Power, Stage, stages_of
 from leukoscope.augmentation.occlusion import box_px, breadth_px
-from leukoscope.augmentation.sensor import blur_kernel, check_reach, salt_and_pepper
+from leukoscope.augmentation.sensor import (
+    blur_kernel,
+    check_reach,
+    normal_field,
+    salt_and_pepper,
+)
 from leukoscope.augmentation.step import Operation
-from leukoscope.augmentation.tensors import filtered, in_groups, numbers, rounded
+from leukoscope.augmentation.tensors import filtered_where, in_groups, numbers, rounded
 
 Run = Sequence[Operation]
 
-_FULL = 255.0
-_BRIGHTEST = 4096 * _FULL
-"""Levels are cut here on their way from stage to stage, as on the processor."""
 _PARTS = 1024
 _COLOURS = {"black": 0, "white": 255}
 _MARKED = 128
@@ -46,26 +48,19 @@ def light(runs: Sequence[Run], pixels: Tensor) -> Tensor:
 
 def blur(runs: Sequence[Run], pixels: Tensor) -> Tensor:
     """Blur each picture; see :func:`sensor.blur`. Raises DataError if a kernel reaches too far."""
-    kernels = {}
-    for place, ((name, (length_px, *angle_deg)),) in enumerate(runs):
-        kernel = blur_kernel(name, length_px, *angle_deg or (0.0,))
+    kernels = [
+        blur_kernel(name, length_px, *angle_deg or (0.0,))
+        for ((name, (length_px, *angle_deg)),) in runs
+    ]
+    for kernel in kernels:
         if kernel is not None:
-            check_reach(len(kernel), np.empty(pixels.shape[1:], np.uint8))
-            kernels[place] = kernel
-    return in_groups(
-        [place in kernels or None for place in range(len(runs))],
-        pixels,
-        lambda _, places, chosen: filtered([kernels[place] for place in places], chosen),
-    )
+            check_reach(len(kernel), *pixels.shape[1:3])
+    return filtered_where(kernels, pixels)
 
 
 def gaussian_noise(runs: Sequence[Run], pixels: Tensor) -> Tensor:
     """Add normal noise to each picture, from the generator that its seed names."""
-    noise = np.empty(pixels.shape, np.float32)
-    for place, ((_, (sd_levels, seed)),) in enumerate(runs):
-        field = np.random.Generator(np.random.SFC64(int(seed)))
-        field.standard_normal(out=noise[place], dtype=np.float32)
-        noise[place] *= np.float32(sd_levels)
+    noise = np.stack([normal_field(sd, seed, pixels.shape[1:]) for ((_, (sd, seed)),) in runs])
     return rounded(pixels.double() + torch.from_numpy(noise).to(pixels.device))
 
 
@@ -141,13 +136,13 @@ def _through(column: Sequence[Stage], levels: Tensor) -> Tensor:
     powers = [stage.power for stage in column if isinstance(stage, Power)]
     if powers:
         each = numbers(powers, levels, trailing=3).to(levels.dtype)
-        return ((levels.clamp(min=0) / _FULL) ** each * _FULL).clamp(max=_BRIGHTEST)
+        return ((levels.clamp(min=0) / FULL) ** each * FULL).clamp(max=FULL * BRIGHTEST)
     matrices = [stage.matrix for stage in column if not isinstance(stage, Power)]
     if isinstance(column[0], Linear):
         return _transformed(matrices, levels)
     # One level is added, so that black has an absorbance.
-    dark = -((levels.clamp(min=0) + 1) / (_FULL + 1)).log()
-    return ((-_transformed(matrices, dark)).exp() * (_FULL + 1) - 1).clamp(max=_BRIGHTEST)
+    dark = -((levels.clamp(min=0) + 1) / (FULL + 1)).log()
+    return ((-_transformed(matrices, dark)).exp() * (FULL + 1) - 1).clamp(max=FULL * BRIGHTEST)
 
 
 def _transformed(each: Sequence[Matrix], levels: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """From a recipe to drawn parameters: what will be done to one picture, before it is done."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from leukoscope.augmentation.policies import operations_of
 from leukoscope.augmentation.recipe import AugmentationRecipe
@@ -76,6 +76,11 @@ def draw(recipe: AugmentationRecipe, seed: int, cell_id: str, copy: int) -> Draw
         applied, *numbers = uniform(n_numbers, seed, "augment", cell_id, copy).tolist()
         if applied < recipe.probability:
             operations = operations_of(recipe.steps, numbers)
+    return drawn_by(recipe, operations)
+
+
+def drawn_by(recipe: AugmentationRecipe, operations: tuple[Operation, ...]) -> Draw:
+    """Put operations under a recipe's rules of resampling and of lengths."""
     return Draw(
         operations,
         recipe.border,
@@ -83,3 +88,15 @@ def draw(recipe: AugmentationRecipe, seed: int, cell_id: str, copy: int) -> Draw
         recipe.interpolation,
         recipe.lengths_at_px,
     )
+
+
+def at_size(drawn: Draw, shorter_px: int) -> Draw:
+    """Bring lengths to the pixels of a picture whose shorter side is *shorter_px*."""
+    if drawn.lengths_at_px is None:
+        return drawn
+    scale = shorter_px / drawn.lengths_at_px
+    operations = tuple(
+        (name, (given[0] * scale, *given[1:])) if name.endswith("_px") else (name, given)
+        for name, given in drawn.operations
+    )
+    return replace(drawn, operations=operations, lengths_at_px=None)

@@ -26,8 +26,8 @@ STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 
 
 # Luma and two differences of colour (YIQ): hue is an angle in the plane of the latter.
 _YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-_FULL = 255.0
-_BRIGHTEST = 4096.0
+FULL = 255.0
+BRIGHTEST = 4096.0
 """Times 255 that a level may reach on the way; where it became infinite, the next mixing of
 channels would make it no number."""
 
@@ -234,10 +234,10 @@ def _through(stages: Sequence[Stage], levels: Levels) -> Levels:
 
 def _raised(levels: Levels, power: float) -> Levels:
     cv2.threshold(levels, 0, 0, cv2.THRESH_TOZERO, dst=levels)
-    levels *= np.float32(1 / _FULL)
+    levels *= np.float32(1 / FULL)
     cv2.pow(levels, power, dst=levels)
-    cv2.threshold(levels, _BRIGHTEST, 0, cv2.THRESH_TRUNC, dst=levels)
-    levels *= np.float32(_FULL)
+    cv2.threshold(levels, BRIGHTEST, 0, cv2.THRESH_TRUNC, dst=levels)
+    levels *= np.float32(FULL)
     return levels
 
 
@@ -252,14 +252,14 @@ def _absorbed(levels: Levels, matrix: Matrix) -> Levels:
     # They come as logarithms: an absorbance is log 256 less that. Both signs and log 256 go into
     # the matrix.
     onward = matrix.copy()
-    onward[:, 3] = math.log(_FULL + 1) * (1 - matrix[:, :3].sum(axis=1)) - matrix[:, 3]
+    onward[:, 3] = math.log(FULL + 1) * (1 - matrix[:, :3].sum(axis=1)) - matrix[:, 3]
     cv2.transform(levels, onward, dst=levels)
-    cv2.threshold(levels, math.log(_FULL * _BRIGHTEST), 0, cv2.THRESH_TRUNC, dst=levels)
+    cv2.threshold(levels, math.log(FULL * BRIGHTEST), 0, cv2.THRESH_TRUNC, dst=levels)
     cv2.exp(levels, dst=levels)
     levels -= 1
     return levels
 
 
 def _rounded(levels: Levels) -> Pixels:
-    np.clip(levels, 0, _FULL, out=levels)
+    np.clip(levels, 0, FULL, out=levels)
     return np.asarray(cv2.convertScaleAbs(levels), np.uint8)

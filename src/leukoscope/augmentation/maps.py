@@ -153,6 +153,13 @@ def inverse(affine: Affine) -> Affine:
     return a, b, -(a * s + b * t) + 0.0, c, d, -(c * s + d * t) + 0.0
 
 
+def from_corner(affine: Affine, height: int, width: int) -> Affine:
+    """Let a map about the centre count from the middle of the first pixel."""
+    a, b, s, c, d, t = affine
+    x0, y0 = (width - 1) / 2, (height - 1) / 2
+    return a, b, s + x0 - a * x0 - b * y0, c, d, t + y0 - c * x0 - d * y0
+
+
 def linear_part(route: Map) -> tuple[float, float, float, float]:
     """Multiply the affine stages of a map without their shifts, (a, b, c, d); lenses count as 1."""
     whole = IDENTITY

@@ -69,10 +69,8 @@ class Sequence(DrawnStep):
         """Count the numbers of all steps."""
         return sum(step.count() for step in self.steps) + (self.probability < 1)
 
-    def operations(self, numbers: Numbers[float]) -> tuple[Operation, ...]:
+    def drawn(self, numbers: Numbers[float]) -> tuple[Operation, ...]:
         """Turn numbers into the operations of all steps."""
-        if self.probability < 1 and numbers[self.count() - 1] >= self.probability:
-            return ()
         return operations_of(self.steps, numbers)
 
 
@@ -96,10 +94,8 @@ class OneOf(DrawnStep):
         """Count the numbers of all choices, and the choice's."""
         return 1 + sum(step.count() for step in self.steps) + (self.probability < 1)
 
-    def operations(self, numbers: Numbers[float]) -> tuple[Operation, ...]:
+    def drawn(self, numbers: Numbers[float]) -> tuple[Operation, ...]:
         """Turn numbers into the operations of the chosen step."""
-        if self.probability < 1 and numbers[self.count() - 1] >= self.probability:
-            return ()
         chosen = int(numbers[0] * len(self.steps))
         before = 1 + sum(step.count() for step in self.steps[:chosen])
         return self.steps[chosen].operations(numbers[before:])

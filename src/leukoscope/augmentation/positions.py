@@ -16,6 +16,8 @@ from leukoscope.augmentation.maps import (
     compose,
 )
 
+LEAST_MIXED = 1e-12
+"""A mixed part of a lens' factor below this is rounding: turning and scaling have none."""
 Stages = tuple[Affine | Lens, ...]
 Plane = npt.NDArray[np.float32]
 """Shape (height, width)."""
@@ -80,7 +82,7 @@ def cubic_positions(
     scaled = (a, b, s, c, d, t)
     if lens.strength < 0 and _is_folded(scaled, lens):
         return None
-    factor = _factor_terms(scaled, lens)
+    factor = factor_terms(scaled, lens)
     terms = zip(
         _cubic((e * a + f * c, e * b + f * d, e * s + f * t), factor, right + x0 + margin_px[1]),
         _cubic((g * a + h * c, g * b + h * d, g * s + h * t), factor, below + y0 + margin_px[0]),
@@ -178,9 +180,9 @@ Terms = tuple[float, float, float, float, float, float]
 Rows = tuple[tuple[float, float, float, float], ...]
 
 
-def _factor_terms(before: Affine, lens: Lens) -> Terms:
+def factor_terms(before: Affine, lens: Lens) -> Terms:
     """Write out what a lens multiplies by, 1 + scale |before (u, v)|²."""
-    scale = lens.strength / (lens.radius_px * lens.radius_px)
+    scale = lens.strength / lens.radius_px**2
     a, b, s, c, d, t = before
     return (
         1 + scale * (s * s + t * t),
@@ -223,17 +225,12 @@ def _powers(size: int) -> tuple[Places, Places]:
 
 def _lens_factor(before: Affine, lens: Lens, height: int, width: int) -> Plane:
     u, v = _offsets(height, width)
-    scale = lens.strength / lens.radius_px**2
-    a, b, s, c, d, t = before
-    # |before (u, v)|² as a part of u, a part of v and a mixed one that turning and scaling lack.
-    along = (
-        np.float32(scale * (a * a + c * c)) * u * u + np.float32(2 * scale * (a * s + c * t)) * u
-    )
-    down = np.float32(scale * (b * b + d * d)) * v * v + np.float32(2 * scale * (b * s + d * t)) * v
-    factor = (down + np.float32(1 + scale * (s * s + t * t)))[:, None] + along
-    mixed = 2 * scale * (a * b + c * d)
-    if abs(mixed) > 1e-12:
-        factor += (np.float32(mixed) * v)[:, None] * u
+    one, u1, uu, v1, uv, vv = factor_terms(before, lens)
+    along = np.float32(uu) * u * u + np.float32(u1) * u
+    down = np.float32(vv) * v * v + np.float32(v1) * v
+    factor = (down + np.float32(one))[:, None] + along
+    if abs(uv) > LEAST_MIXED:
+        factor += (np.float32(uv) * v)[:, None] * u
     return _not_folded(factor, lens)
 
 

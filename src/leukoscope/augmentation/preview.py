@@ -11,7 +11,7 @@ from PIL import Image
 
 from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.copies import Parent, open_parents
-from leukoscope.augmentation.draw import Draw, draw
+from leukoscope.augmentation.draw import Draw, draw, drawn_by
 from leukoscope.augmentation.geometry_steps import Rotation
 from leukoscope.augmentation.policies import OneOf, Step
 from leukoscope.augmentation.policies import Sequence as Chain
@@ -132,13 +132,7 @@ def rows_of(recipe: AugmentationRecipe, seed: int, cell_ids: Sequence[str]) -> I
     for step, chance in _single(recipe.steps, recipe.probability):
         section += 1
         for row, (strength, operations) in enumerate(strengths_of(step), start=1):
-            alone = Draw(
-                operations,
-                recipe.border,
-                recipe.border_rgb,
-                recipe.interpolation,
-                recipe.lengths_at_px,
-            )
+            alone = drawn_by(recipe, operations)
             yield Shown(section, step.kind, row, [alone] * len(cell_ids), strength, chance)
     for copy in range(1, N_CHAINS + 1) if recipe.steps else ():
         draws = [draw(recipe, seed, cell_id, copy) for cell_id in cell_ids]

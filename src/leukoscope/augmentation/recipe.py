@@ -1,7 +1,6 @@
 """What an augmentation is, as a value: its steps, its rules of resampling, how often it is done."""
 
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,13 +9,15 @@ from pydantic import Field, model_validator
 from leukoscope.augmentation.policies import Steps, every_step
 from leukoscope.augmentation.sensor_steps import BackgroundReplacement
 from leukoscope.foundation.errors import unknown_name
-from leukoscope.records.recipes import Recipe, read_yaml
+from leukoscope.records.catalogue import read_shipped, shipped_names
+from leukoscope.records.recipes import Recipe
 
 Border = Literal["reflect", "edge", "constant", "background"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
+_NAMED = ("leukoscope.augmentation", "named")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -69,9 +70,7 @@ def needs_masks(recipe: AugmentationRecipe) -> bool:
 
 def named_augmentations() -> list[str]:
     """List the names of the augmentation recipes that come with the package."""
-    folder = resources.files("leukoscope.augmentation") / "named"
-    names = (entry.name for entry in folder.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return shipped_names(*_NAMED)
 
 
 def load_augmentation(name_or_path: str | Path) -> AugmentationRecipe:
@@ -89,7 +88,4 @@ def load_augmentation(name_or_path: str | Path) -> AugmentationRecipe:
         return AugmentationRecipe.from_yaml(Path(name))
     if name not in named_augmentations():
         raise unknown_name("augmentation", name, named_augmentations())
-    with resources.as_file(
-        resources.files("leukoscope.augmentation") / "named" / f"{name}.yaml"
-    ) as path:
-        return AugmentationRecipe.from_mapping(read_yaml(path), where=name)
+    return AugmentationRecipe.from_mapping(read_shipped(*_NAMED, name), where=name)

@@ -7,7 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.augmentation.draw import Draw
-from leukoscope.augmentation.maps import Affine, Map, is_exact, linear_part, map_of, reach_px
+from leukoscope.augmentation.maps import (
+    IDENTITY,
+    Affine,
+    Map,
+    from_corner,
+    is_exact,
+    linear_part,
+    map_of,
+    reach_px,
+)
 from leukoscope.augmentation.positions import Plane, cubic_positions, positions
 from leukoscope.morphology.field import blank_colour
 
@@ -167,45 +176,29 @@ def _warp(route: Map, pixels: Pixels, drawn: Draw, fill: Colour) -> Pixels:
     # Half-way between two pixels the nearest one hangs on the last rounding: none but the usual.
     is_usual = is_far or drawn.interpolation == "nearest"
     places = None if is_usual else cubic_positions(route, height, width, margin)
-    if places is not None:
-        warped = _curved(places, margin, pixels, drawn, fill)
-    elif affine is None or is_far:
-        warped = _bent(route, (height, width), pixels, drawn, fill, is_far=is_far)
-    else:
-        warped = _straight(affine, (height, width), pixels, drawn, fill)
-    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if is_bilinear else warped, np.uint8)
-
-
-def _bent(
-    route: Map, size: tuple[int, int], pixels: Pixels, drawn: Draw, fill: Colour, *, is_far: bool
-) -> Pixels:
-    if is_far:
-        with np.errstate(over="ignore", invalid="ignore"):
-            x, y = positions(route, *size)
-        y, x = (_near(*each, drawn.border) for each in ((y, size[0]), (x, size[1])))
-    else:
-        x, y = positions(route, *size)
     flags, border = _INTERPOLATIONS[drawn.interpolation], _BORDERS[drawn.border]
-    warped = cv2.remap(pixels, x, y, flags, borderMode=border, borderValue=fill)
-    return np.asarray(warped, np.uint8)
-
-
-def _curved(
-    places: tuple[Plane, Plane],
-    margin_px: tuple[int, int],
-    pixels: Pixels,
-    drawn: Draw,
-    fill: Colour,
-) -> Pixels:
-    """Sample a picture at places that count from *margin_px* outside it."""
-    flags, border = _INTERPOLATIONS[drawn.interpolation], _BORDERS[drawn.border]
-    down, across = margin_px
-    if down or across:
+    if places is not None and any(margin):
+        down, across = margin
         pixels = np.asarray(
             cv2.copyMakeBorder(pixels, down, down, across, across, border), np.uint8
         )
-    warped = cv2.remap(pixels, *places, flags, borderMode=border, borderValue=fill)
-    return np.asarray(warped, np.uint8)
+    if places is None and (affine is None or is_far):
+        places = _places(route, height, width, drawn.border, is_far=is_far)
+    if places is not None:
+        warped = cv2.remap(pixels, *places, flags, borderMode=border, borderValue=fill)
+    else:
+        warped = _straight(affine or IDENTITY, (height, width), pixels, drawn, fill)
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if is_bilinear else warped, np.uint8)
+
+
+def _places(
+    route: Map, height: int, width: int, border: str, *, is_far: bool
+) -> tuple[Plane, Plane]:
+    if not is_far:
+        return positions(route, height, width)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = positions(route, height, width)
+    return _near(x, width, border), _near(y, height, border)
 
 
 def _margin_px(drawn: Draw, reach_px: float, height: int, width: int) -> tuple[int, int]:
@@ -227,9 +220,7 @@ def _straight(
     affine: Affine, size: tuple[int, int], pixels: Pixels, drawn: Draw, fill: Colour
 ) -> Pixels:
     height, width = size
-    a, b, s, c, d, t = affine
-    x0, y0 = (width - 1) / 2, (height - 1) / 2
-    transform = np.array([[a, b, s + x0 - a * x0 - b * y0], [c, d, t + y0 - c * x0 - d * y0]])
+    transform = np.array(from_corner(affine, height, width)).reshape(2, 3)
     warped = cv2.warpAffine(
         pixels,
         transform,

@@ -1,6 +1,7 @@
 """Focus and sensor: blurs, noises, compression."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,8 +10,11 @@ import numpy.typing as npt
 from leukoscope.foundation.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
+Levels = npt.NDArray[np.float32]
 Kernel = npt.NDArray[np.float32]
 
+BLURS = frozenset({"gaussian_blur_px", "defocus_blur_px", "motion_blur_px"})
+"""Names of the operations that blur."""
 _TRUNCATED = 4.0
 """Standard deviations after which a Gaussian is cut off."""
 _FINE = 16
@@ -39,7 +43,7 @@ def blur(name: str, length_px: float, angle_deg: float, pixels: Pixels) -> Pixel
     kernel = blur_kernel(name, length_px, angle_deg)
     if kernel is None:
         return pixels
-    check_reach(kernel.shape[0], pixels)
+    check_reach(len(kernel), *pixels.shape[:2])
     border = cv2.BORDER_REFLECT_101
     if kernel.shape[1] == 1:
         blurred = cv2.sepFilter2D(pixels, -1, kernel, kernel, borderType=border)
@@ -76,9 +80,8 @@ def gaussian_kernel(sigma_px: float) -> Kernel:
     return np.asarray((kernel / kernel.sum())[:, None], np.float32)
 
 
-def check_reach(size: int, pixels: Pixels) -> None:
+def check_reach(size: int, height: int, width: int) -> None:
     """Refuse a kernel that is larger than what it is to blur. Raises DataError."""
-    height, width = pixels.shape[:2]
     if size > 2 * min(height, width) - 1:
         raise DataError(
             f"A blur of {size} × {size} px does not fit a picture of {width} × {height} px: its "
@@ -91,9 +94,15 @@ def gaussian_noise(sd_levels: float, seed: float, pixels: Pixels) -> Pixels:
     """Add normal noise of a standard deviation in grey levels of 255; cut and rounded once."""
     if sd_levels == 0:
         return pixels
-    noise = _field(seed).standard_normal(pixels.shape, dtype=np.float32)
-    noise *= np.float32(sd_levels)
+    noise = normal_field(sd_levels, seed, pixels.shape)
     return np.asarray(cv2.add(pixels, noise, dtype=cv2.CV_8U), np.uint8)
+
+
+def normal_field(sd_levels: float, seed: float, shape: Sequence[int]) -> Levels:
+    """Draw the noise that a seed stands for, float32 of *shape*, grey levels of 255."""
+    noise = _field(seed).standard_normal(tuple(shape), dtype=np.float32)
+    noise *= np.float32(sd_levels)
+    return noise
 
 
 def poisson_noise(photons: float, seed: float, pixels: Pixels) -> Pixels:

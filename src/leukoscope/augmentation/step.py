@@ -31,7 +31,7 @@ class DrawnStep(Recipe):
 
     def operations(self, numbers: Sequence[float]) -> tuple[Operation, ...]:
         """Turn numbers from [0, 1) into what is done; nothing where the last one decides so."""
-        if self.probability < 1 and numbers[self.n_numbers] >= self.probability:
+        if self.probability < 1 and numbers[self.count() - 1] >= self.probability:
             return ()
         return self.drawn(numbers)
 

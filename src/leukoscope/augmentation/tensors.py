@@ -66,6 +66,17 @@ def mirrored(places: Tensor, size: int) -> Tensor:
     return torch.minimum(within, 2 * (size - 1) - within)
 
 
+def filtered_where(kernels: Sequence[Kernel | None], pixels: Tensor) -> Tensor:
+    """Correlate those pictures that have a kernel with it; see :func:`filtered`."""
+
+    def work(_has: bool, places: list[int], chosen: Tensor) -> Tensor:
+        return filtered(
+            [kernel for place in places if (kernel := kernels[place]) is not None], chosen
+        )
+
+    return in_groups([kernel is not None or None for kernel in kernels], pixels, work)
+
+
 def filtered(kernels: Sequence[Kernel], pixels: Tensor) -> Tensor:
     """Correlate each picture with its own kernel; its edge is mirrored.
 

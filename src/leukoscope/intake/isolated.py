@@ -16,7 +16,7 @@ from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.intake.decode import content_of, decode_known, encode_png
 from leukoscope.intake.ingest import repeated_contents
 from leukoscope.morphology.isolation import FLAGS, Isolation, isolate_cell
-from leukoscope.morphology.masks import Mask, box_of, levels_of, without_background
+from leukoscope.morphology.masks import bounds_px, levels_of, without_background
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, DatasetCard, open_pictures, write_dataset
 from leukoscope.records.lineage import ISOLATED, is_copy
@@ -166,7 +166,7 @@ def _isolater(
             "path": f"images/{name}",
             "content": content_of(alone),
             "mask_path": f"masks/{name}",
-            "box_px": _bounds(found.masks.cell),
+            "box_px": list(bounds_px(found.masks.cell)),
             "draw": _draw(found, fill_rgb),
         }
 
@@ -217,12 +217,6 @@ def doubt_of(draw: str | None) -> dict[str, Any]:
         "confidence": confidence if confidence is None else float(confidence),
         "flags": [str(flag) for flag in flags] if isinstance(flags, list) else None,
     }
-
-
-def _bounds(mask: Mask) -> list[int]:
-    """Give left, top, right and bottom of a mask in pixels, the last two just outside."""
-    rows, columns = box_of(mask)
-    return [columns.start, rows.start, columns.stop, rows.stop]
 
 
 def _isolated_rows(

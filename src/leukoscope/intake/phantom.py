@@ -24,6 +24,7 @@ from leukoscope.intake import phantom_leukocytes as leukocytes
 from leukoscope.intake import phantom_stain as stain
 from leukoscope.intake.phantom_shapes import Canvas
 from leukoscope.intake.phantom_styles import EOSINOPHIL, STYLES, Style
+from leukoscope.morphology.masks import bounds_px
 from leukoscope.records.categories import NOZAKA6
 from leukoscope.records.recipes import Recipe
 
@@ -202,7 +203,7 @@ def draw_cell(recipe: PhantomRecipe, case: int, index: int) -> PhantomCell:
         image=np.clip(np.rint(light), 0, 255).astype(np.uint8),
         nucleus_mask=(_reduced(drawing.nucleus, recipe.size_px) > 0.5) & cell_mask,
         cell_mask=cell_mask,
-        box_px=_bounds(cell_mask),
+        box_px=bounds_px(cell_mask),
         nucleus_um=drawing.nucleus_um,
         lobes=drawing.lobes,
         category=category,
@@ -383,8 +384,3 @@ def _case_direction(recipe: PhantomRecipe, case: int, category: str) -> tuple[fl
 
 def _reduced(plane: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(plane, (size_px, size_px), interpolation=cv2.INTER_AREA))
-
-
-def _bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

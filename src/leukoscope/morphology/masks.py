@@ -85,6 +85,12 @@ def box_of(mask: Mask) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
+def bounds_px(mask: Mask) -> tuple[int, int, int, int]:
+    """Give left, top, right and bottom of a mask in pixels, the last two just outside."""
+    rows, columns = box_of(mask)
+    return columns.start, rows.start, columns.stop, rows.stop
+
+
 def at_scale(values: Plane, mask: Mask, scale: float) -> tuple[Plane, Mask]:
     """Resample the masked pixels once, each result the mean of those it covers in the mask.
 

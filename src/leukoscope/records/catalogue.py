@@ -2,9 +2,24 @@
 
 import re
 from importlib import resources
+from typing import Any
+
+from leukoscope.records.recipes import read_yaml
 
 _ENDING = ".yaml"
 _SENTENCE_END = r"(?<=\.)\s+(?=[A-Z])"
+
+
+def shipped_names(room: str, folder: str) -> list[str]:
+    """List the YAML files of a folder of a room, without ending, in the order of names."""
+    found = (resources.files(room) / folder).iterdir()
+    return sorted(file.name.removesuffix(_ENDING) for file in found if file.name.endswith(_ENDING))
+
+
+def read_shipped(room: str, folder: str, name: str) -> Any:
+    """Read one of the YAML files of a folder of a room into plain values."""
+    with resources.as_file(resources.files(room) / folder / f"{name}{_ENDING}") as path:
+        return read_yaml(path)
 
 
 def shipped(room: str, folder: str) -> dict[str, str]:
@@ -22,9 +37,11 @@ def shipped(room: str, folder: str) -> dict[str, str]:
     dict of str to str
         The text of each by its name without ending, in the order of names.
     """
-    found = (resources.files(room) / folder).iterdir()
-    files = {file.name.removesuffix(_ENDING): file for file in found if file.name.endswith(_ENDING)}
-    return {name: files[name].read_text(encoding="utf-8") for name in sorted(files)}
+    place = resources.files(room) / folder
+    return {
+        name: (place / f"{name}{_ENDING}").read_text(encoding="utf-8")
+        for name in shipped_names(room, folder)
+    }
 
 
 def first_sentence(text: str) -> str:

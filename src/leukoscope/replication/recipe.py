@@ -1,7 +1,6 @@
 """What a study is, as a value: its question, its arms, what all of them share."""
 
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -10,9 +9,11 @@ from pydantic import Field, model_validator
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.foundation.streams import key
-from leukoscope.records.recipes import Recipe, read_yaml
+from leukoscope.records.catalogue import read_shipped, shipped_names
+from leukoscope.records.recipes import Recipe
 from leukoscope.training.recipe import AugmentationUse, TrainingRecipe, check_copies
 
+_STUDIES = ("leukoscope.replication", "studies")
 _ARM_NAME = r"[A-Za-z0-9_-]{1,64}"
 
 
@@ -134,9 +135,7 @@ class StudyRecipe(Recipe):
 
 def named_studies() -> list[str]:
     """List the names of the studies that come with the package."""
-    folder = resources.files("leukoscope.replication") / "studies"
-    names = (entry.name for entry in folder.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return shipped_names(*_STUDIES)
 
 
 def load_study(name_or_path: str) -> StudyRecipe:
@@ -153,9 +152,7 @@ def load_study(name_or_path: str) -> StudyRecipe:
         return StudyRecipe.from_yaml(Path(name_or_path))
     if name_or_path not in named_studies():
         raise unknown_name("study", name_or_path, named_studies())
-    folder = resources.files("leukoscope.replication") / "studies"
-    with resources.as_file(folder / f"{name_or_path}.yaml") as path:
-        return StudyRecipe.from_mapping(read_yaml(path), where=name_or_path)
+    return StudyRecipe.from_mapping(read_shipped(*_STUDIES, name_or_path), where=name_or_path)
 
 
 def with_training(

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import polars as pl
 
-from leukoscope.augmentation.recipe import load_augmentation
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.intake.sources import PBC_CITATION, PBC_LICENCE, SOURCES
 from leukoscope.models.known import MODELS
@@ -63,13 +62,7 @@ def _models() -> dict[str, _Entry]:
 
 def _recipes() -> dict[str, _Entry]:
     texts = shipped("leukoscope.augmentation", "named")
-    return {
-        name: _Entry(first_sentence(text) or _steps(name), text) for name, text in texts.items()
-    }
-
-
-def _steps(name: str) -> str:
-    return ", ".join(step.kind for step in load_augmentation(name).steps) or "nothing is done"
+    return {name: _Entry(first_sentence(text), text) for name, text in texts.items()}
 
 
 def _studies() -> dict[str, _Entry]:
