@@ -1,4 +1,4 @@
-"""Networks by name, built with their weights at random."""
+"""Networks by name, the papers' and timm's, built with their weights at random."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +9,11 @@ from torch import nn
 
 from leukoscope.foundation.errors import RecipeError, UsageError, unknown_name
 from leukoscope.foundation.streams import key
+from leukoscope.models.changes import give_group_norm, give_small_stem
+from leukoscope.models.heads import QuadrantsAndRim, with_head
+from leukoscope.models.published import PUBLISHED, build_published
 from leukoscope.models.torchvision_cure import make_importable
-from leukoscope.records.runs import Setting
+from leukoscope.records.runs import NetworkRecipe, Setting
 
 _NOT_SHAPE = (
     *("pretrained", "checkpoint", "cache", "model_name", "num_classes", "in_chans"),
@@ -19,27 +22,27 @@ _NOT_SHAPE = (
 
 
 def check_name(model: str) -> None:
-    """Refuse a name timm does not know, with the nearest ones. Raises UsageError."""
+    """Refuse a name that neither a paper nor timm gives, with the nearest. Raises UsageError."""
+    if model in PUBLISHED:
+        return
     make_importable()
     import timm
 
     if model not in (names := timm.list_models()):
-        raise unknown_name("model", model, names)
+        raise unknown_name("model", model, [*names, *PUBLISHED])
 
 
-def build(
-    model: str, build_arguments: Mapping[str, Setting], n_categories: int, *, seed: int
-) -> nn.Module:
-    """Build a timm network with one output a category.
+def build(network: NetworkRecipe, n_outputs: int, size_px: int, *, seed: int) -> nn.Module:
+    """Build a network with one output a category.
 
     Parameters
     ----------
-    model : str
-        A timm name, for example ``resnet18``.
-    build_arguments : mapping
-        Further arguments of ``timm.create_model``.
-    n_categories : int
+    network : NetworkRecipe
+        Its name and what is changed about it; a training recipe or a model card is one.
+    n_outputs : int
         Number of outputs.
+    size_px : int
+        Side of the pictures it will see: the papers' networks and heads are cut to it.
     seed : int
         The initial weights follow from it; torch's own random state is left as it was.
 
@@ -51,26 +54,56 @@ def build(
     Raises
     ------
     UsageError
-        If timm has no such network.
+        If there is no such network, or it cannot take pictures of that size.
     RecipeError
-        If the network refuses the arguments.
+        If the network refuses the arguments or the changes.
     """
-    check_name(model)
-    _refuse_arguments(model, build_arguments)
+    check_name(network.model)
+    with seeded(seed, "initialisation"):
+        if network.regions == "whole":
+            return _build_one(network, n_outputs, size_px)
+        sizes = [(size_px + 1) // 2] * 4 + [size_px]
+        return QuadrantsAndRim([_build_one(network, n_outputs, size) for size in sizes])
+
+
+def _build_one(network: NetworkRecipe, n_outputs: int, size_px: int) -> nn.Module:
+    model = network.model
+    if model in PUBLISHED:
+        if network.stem != "own" or network.head != "linear":
+            raise RecipeError(
+                f"{model} is a paper's network, stem and head included. Nothing was started. "
+                "Leave stem: own and head: linear, or take another model."
+            )
+        built: nn.Module = build_published(model, network.build_arguments, n_outputs, size_px)
+    elif network.head == "linear":
+        built = _build_timm(network, num_classes=n_outputs)
+    else:
+        body = _build_timm(network, num_classes=0, global_pool="")
+        try:
+            built = with_head(body, network.head, size_px, n_outputs)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise _cannot_take(model, size_px, error) from None
+    if network.norm == "group":
+        give_group_norm(built, model)
+    return built
+
+
+def _build_timm(network: NetworkRecipe, **ends: int | str) -> nn.Module:
+    _refuse_arguments(network.model, network.build_arguments)
     import timm
 
-    arguments: dict[str, Any] = dict(build_arguments)
-    with seeded(seed, "initialisation"):
-        try:
-            network = timm.create_model(
-                model, pretrained=False, num_classes=n_categories, **arguments
-            )
-        except (TypeError, AttributeError, RuntimeError, ValueError, AssertionError) as error:
-            raise RecipeError(
-                f"{model} cannot be built with {arguments}: {error}. Nothing was started."
-            ) from None
-    assert isinstance(network, nn.Module)
-    return network
+    arguments: dict[str, Any] = dict(network.build_arguments) | ends
+    try:
+        built = timm.create_model(network.model, pretrained=False, **arguments)
+    except (TypeError, AttributeError, RuntimeError, ValueError, AssertionError) as error:
+        raise RecipeError(
+            f"{network.model} cannot be built with {dict(network.build_arguments)}: {error}. "
+            "Nothing was started."
+        ) from None
+    assert isinstance(built, nn.Module)
+    if network.stem == "small":
+        give_small_stem(built, network.model)
+    return built
 
 
 def _refuse_arguments(model: str, build_arguments: Mapping[str, Setting]) -> None:
@@ -95,13 +128,17 @@ def check_size(network: nn.Module, model: str, size_px: int) -> None:
         with torch.no_grad():
             network(torch.zeros(1, 3, size_px, size_px))
     except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"{model} cannot take pictures of {size_px} px: {reason}. Nothing was started. "
-            "Give another --size-px or another --model."
-        ) from None
+        raise _cannot_take(model, size_px, error) from None
     finally:
         network.train(was_training)
+
+
+def _cannot_take(model: str, size_px: int, error: Exception) -> UsageError:
+    reason = str(error).splitlines()[0]
+    return UsageError(
+        f"{model} cannot take pictures of {size_px} px: {reason}. Nothing was started. "
+        "Give another --size-px or another --model."
+    )
 
 
 @contextmanager

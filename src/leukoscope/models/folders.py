@@ -36,7 +36,7 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelCard]:
         If a file is missing or the tensors are not the network's.
     """
     card = read_model_card(folder)
-    network = build(card.model, card.build_arguments, len(card.categories), seed=0)
+    network = build(card, len(card.categories), card.preprocessing.size_px, seed=0)
     try:
         network.load_state_dict(read_tensors(folder / "model.safetensors"), strict=True)
     except RuntimeError as error:

@@ -56,13 +56,30 @@ class SeenCells(Recipe):
     """Digests of the names of their cases, not the names."""
 
 
-class ModelCard(Recipe):
-    """Describe a trained network: everything needed to use ``model.safetensors`` rightly."""
+class NetworkRecipe(Recipe):
+    """State how a network is built; its weights come apart from it."""
 
-    model: str
-    """Name of the network."""
+    model: str = "resnet18"
+    """Name of a network: one of the papers' own, or any of timm."""
     build_arguments: dict[str, Setting] = Field(default={})
     """Arguments beside the name that the network is built with."""
+    stem: Literal["own", "small"] = "own"
+    """``small``: the first convolution becomes 3 × 3 at full resolution and no pooling follows
+    it, for pictures of 28 to 64 px."""
+    norm: Literal["own", "group"] = "own"
+    """``group``: group normalisation in place of each batch normalisation."""
+    head: Literal["linear", "dense", "convolution"] = "linear"
+    """What follows the last maps. ``linear``: the network's own pooling and one layer. ``dense``:
+    two layers of 1024 and 512 (Saquib and Rodriguez). ``convolution``: 3 × 3 convolution, batch
+    normalisation, pooling, one layer (Yin and Xiong)."""
+    regions: Literal["whole", "quadrants-and-rim"] = "whole"
+    """``quadrants-and-rim``: five networks of this kind, one for each quarter of the picture and
+    one for what lies outside its inner disc; the answer is the mean of their logits."""
+
+
+class ModelCard(NetworkRecipe):
+    """Describe a trained network: everything needed to use ``model.safetensors`` rightly."""
+
     categories: tuple[str, ...]
     """What each output means, in order."""
     preprocessing: Preprocessing

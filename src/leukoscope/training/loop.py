@@ -129,6 +129,10 @@ def one_update(
         enabled = precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
             logits = state.network(batch)
+        if logits.ndim == 3:
+            # Several networks in one: each answers for itself and learns by itself.
+            target = target.repeat_interleave(logits.shape[1])
+            logits = logits.flatten(0, 1)
         loss = functional.cross_entropy(
             logits.float(), target, label_smoothing=recipe.label_smoothing
         )

@@ -51,7 +51,7 @@ def measure_pace(recipe: TrainingRecipe, n_categories: int, device: str) -> Pace
     """
     chosen = choose_device(device)
     keep_memory()
-    network = build(recipe.model, recipe.build_arguments, n_categories, seed=recipe.seed)
+    network = build(recipe, n_categories, recipe.preprocessing.size_px, seed=recipe.seed)
     state = begin(network, recipe, chosen)
     cells = _noise(recipe, n_categories)
     update_s = _median_s(lambda: one_update(state, cells, recipe, chosen, choose_precision(chosen)))

@@ -5,19 +5,14 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from leukoscope.augmentation.recipe import AugmentationRecipe, needs_masks
-from leukoscope.records.recipes import Recipe
-from leukoscope.records.runs import Preprocessing, Setting, WeightsOrigin
+from leukoscope.records.runs import NetworkRecipe, Preprocessing, WeightsOrigin
 
 AugmentationUse = Literal["online", "in-place", "copies"]
 
 
-class TrainingRecipe(Recipe):
+class TrainingRecipe(NetworkRecipe):
     """State one training."""
 
-    model: str = "resnet18"
-    """Name of a timm network."""
-    build_arguments: dict[str, Setting] = Field(default={})
-    """Arguments beside the name that the network is built with."""
     weights: WeightsOrigin | None = None
     """What it starts from; nothing for random weights."""
     preprocessing: Preprocessing = Preprocessing()

@@ -25,7 +25,14 @@ from leukoscope.records.categories import read_as
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
 from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import write_recipe
-from leukoscope.records.runs import ModelCard, SeenCells, is_finished, is_seen, seen_of
+from leukoscope.records.runs import (
+    ModelCard,
+    NetworkRecipe,
+    SeenCells,
+    is_finished,
+    is_seen,
+    seen_of,
+)
 from leukoscope.training.cells import gather
 from leukoscope.training.loop import Fit, best_row, fit
 from leukoscope.training.recipe import TrainingRecipe
@@ -307,12 +314,11 @@ def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:
 def _starting_network(
     dataset: Dataset, recipe: TrainingRecipe, weights: WeightsCard | None
 ) -> tuple[nn.Module, str]:
-    network = build(
-        recipe.model, recipe.build_arguments, len(dataset.card.categories), seed=recipe.seed
-    )
+    size_px = recipe.preprocessing.size_px
+    network = build(recipe, len(dataset.card.categories), size_px, seed=recipe.seed)
     if weights is not None:
         load_weights(network, weights, recipe.model)
-    check_size(network, recipe.model, recipe.preprocessing.size_px)
+    check_size(network, recipe.model, size_px)
     return network, weights_digest(network)
 
 
@@ -326,9 +332,9 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def _card(dataset: Dataset, recipe: TrainingRecipe, seen: SeenCells) -> ModelCard:
+    shape = {name: getattr(recipe, name) for name in NetworkRecipe.model_fields}
     return ModelCard(
-        model=recipe.model,
-        build_arguments=recipe.build_arguments,
+        **shape,
         categories=dataset.card.categories,
         preprocessing=recipe.preprocessing,
         weights=recipe.weights,
