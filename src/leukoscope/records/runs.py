@@ -86,6 +86,10 @@ class ModelCard(NetworkRecipe):
     """How pixels become its input."""
     weights: WeightsOrigin | None = None
     """Where it started from; nothing where it started at random."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Logits are divided by it: fitted on calibration cells, 1 where there were none."""
+    test_views: Literal[1, 8] = 1
+    """8: its answer is the mean over the eight orientations of a picture."""
     dataset_digest: str
     """Digest of the manifest it was trained on."""
     training_cells_digest: str

@@ -10,8 +10,8 @@ from leukoscope.records.runs import NetworkRecipe, Preprocessing, WeightsOrigin
 AugmentationUse = Literal["online", "in-place", "copies"]
 
 
-class TrainingRecipe(NetworkRecipe):
-    """State one training."""
+class FitRecipe(NetworkRecipe):
+    """State what every fit shares, a network's and a classical model's on frozen features."""
 
     weights: WeightsOrigin | None = None
     """What it starts from; nothing for random weights."""
@@ -26,6 +26,28 @@ class TrainingRecipe(NetworkRecipe):
     """With ``copies``: augmented copies of each training cell, drawn as ``augment`` draws them."""
     train_cells: int | None = Field(default=None, ge=2)
     """How many cells are drawn from the training split, whole families, stratified; all if null."""
+    test_views: Literal[1, 8] = 1
+    """8: predictions are the mean over the eight orientations of each picture."""
+    calibrate: bool = False
+    """Whether a temperature is fitted on the split's calibration cells."""
+    split: str = "splits"
+    """Name of the dataset's split."""
+    repeat: int = Field(default=0, ge=0)
+    """Which of its repeats."""
+    fold: int = Field(default=0, ge=0)
+    """Which of its folds."""
+    seed: int = Field(default=0, ge=0)
+    """Draw of training cells, initial weights, order and augmentation follow from it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_copies(self.augmentation, self.augmentation_use, self.copies)
+        return self
+
+
+class TrainingRecipe(FitRecipe):
+    """State one training of a network."""
+
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """The optimiser."""
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -50,19 +72,6 @@ class TrainingRecipe(NetworkRecipe):
     """Share of each label spread evenly over all categories."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward and backward pass; ``auto`` takes what the machine does best."""
-    split: str = "splits"
-    """Name of the dataset's split."""
-    repeat: int = Field(default=0, ge=0)
-    """Which of its repeats."""
-    fold: int = Field(default=0, ge=0)
-    """Which of its folds."""
-    seed: int = Field(default=0, ge=0)
-    """Draw of training cells, initial weights, order and augmentation follow from it."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_copies(self.augmentation, self.augmentation_use, self.copies)
-        return self
 
 
 def check_copies(augmentation: AugmentationRecipe, use: AugmentationUse, copies: int) -> None:

@@ -6,6 +6,8 @@ SUMMARIES = {
     "compare": "Compare trained models on the same cells, each with the baseline.",
     "demo": "Draw phantom cells and answer on them whether rotation helps.",
     "evaluate": "Score a run or a predictions table, each score with its interval.",
+    "export": "Write a trained model as ONNX with a model card, its answers compared first.",
+    "fetch": "Fetch starting weights of a network, the only work that uses the internet.",
     "ingest": "Take labelled pictures in and write a dataset folder.",
     "isolate": "Write a dataset of the same leukocytes without their background.",
     "measure": "Measure the cells of a dataset: areas, shape, lobes, granules, colour and focus.",
