@@ -60,7 +60,8 @@ def ready(folder: Path, recipe: TrainingRecipe) -> tuple[Fit, Cells, str]:
     dataset = read_dataset(folder)
     categories = dataset.card.categories
     store = open_store(dataset, dataset.manifest, recipe.preprocessing.size_px)
-    network = build(recipe.model, recipe.build_arguments, len(categories), seed=recipe.seed)
+    size_px = recipe.preprocessing.size_px
+    network = build(recipe, len(categories), size_px, seed=recipe.seed)
     precision = choose_precision(CPU) if recipe.precision == "auto" else recipe.precision
     return begin(network, recipe, CPU), gather(dataset.manifest, categories, store), precision
 

@@ -3,10 +3,11 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from leukoscope.fitting.checkpoints import read_checkpoint, write_checkpoint
+from leukoscope.fitting.checkpoints import read_checkpoint, read_facts, write_checkpoint
 from leukoscope.fitting.optimisers import make_optimiser
 from leukoscope.foundation.errors import DataError
 from leukoscope.models.backbones import build, seeded
+from leukoscope.records.runs import NetworkRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FACTS = {"update": 3, "history": [{"loss": 0.1, "is_best": True}], "loss_sum": 1 / 3}
@@ -14,7 +15,8 @@ FACTS = {"update": 3, "history": [{"loss": 0.1, "is_best": True}], "loss_sum": 1
 
 def fresh(name="adamw", seed=0):
     """Build a network, laid out as training lays it out, and its optimiser."""
-    network = build("test_resnet", {"drop_rate": 0.3}, 4, seed=seed)
+    recipe = NetworkRecipe(model="test_resnet", build_arguments={"drop_rate": 0.3})
+    network = build(recipe, 4, 32, seed=seed)
     network.to(memory_format=torch.channels_last)
     return network, make_optimiser(name, network.parameters(), rate=0.01, weight_decay=0.1)
 
@@ -44,19 +46,21 @@ def layout(value):
     return [step for length, step in steps if length > 1]
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "amsgrad", "sgd", "rmsprop"])
 def test_a_fit_goes_on_bit_for_bit(tmp_path, name):
     """Read into a network that started elsewhere, the next updates equal the undisturbed ones."""
     network, optimiser = fresh(name)
     for number in range(3):
         update(network, optimiser, number)
     best = {key: value.clone() for key, value in network.state_dict().items()}
-    write_checkpoint(tmp_path / "c", network, optimiser, best, FACTS)
+    mean = {key: value * 2 for key, value in best.items()}
+    write_checkpoint(tmp_path / "c", network, optimiser, {"best": best, "average": mean}, FACTS)
     other, its_optimiser = fresh(name, seed=9)
-    seen_best, facts = read_checkpoint(tmp_path / "c", other, its_optimiser)
-    assert facts == FACTS
-    assert seen_best.keys() == best.keys()
-    assert all(torch.equal(seen_best[key], value) for key, value in best.items())
+    kept, facts = read_checkpoint(tmp_path / "c", other, its_optimiser)
+    assert facts == read_facts(tmp_path / "c") == FACTS
+    for part, expected in (("best", best), ("average", mean)):
+        assert kept[part].keys() == expected.keys()
+        assert all(torch.equal(kept[part][key], value) for key, value in expected.items())
     both = (network, optimiser), (other, its_optimiser)
     for number in range(3, 6):
         for each in both:
@@ -68,14 +72,14 @@ def test_a_fit_goes_on_bit_for_bit(tmp_path, name):
     assert [layout(value) for value in left] == [layout(value) for value in right]
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "amsgrad", "sgd", "rmsprop"])
 def test_a_fit_that_has_not_begun_can_be_kept_too(tmp_path, name):
     """Before the first update there is no optimiser state and no best."""
     network, optimiser = fresh(name)
     write_checkpoint(tmp_path / "c", network, optimiser, {}, FACTS)
     other, its_optimiser = fresh(name, seed=9)
-    best, _ = read_checkpoint(tmp_path / "c", other, its_optimiser)
-    assert best == {}
+    kept, _ = read_checkpoint(tmp_path / "c", other, its_optimiser)
+    assert kept == {}
     for each in ((network, optimiser), (other, its_optimiser)):
         update(*each, 0)
     pairs = zip(state_of(network, optimiser), state_of(other, its_optimiser), strict=True)
@@ -96,7 +100,16 @@ def test_a_broken_checkpoint_says_how_to_go_on(tmp_path, damage):
     path = tmp_path / "checkpoint.safetensors"
     write_checkpoint(path, *fresh(), {}, FACTS)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(DataError, match=r"checkpoint\.safetensors cannot be read.*Remove it"):
+    for read in (lambda: read_checkpoint(path, *fresh()), lambda: read_facts(path)):
+        with pytest.raises(DataError, match=r"checkpoint\.safetensors cannot be read.*Remove it"):
+            read()
+
+
+def test_kept_weights_of_another_network_are_refused(tmp_path):
+    """The network's own fit, those kept beside it do not: nothing of them is used."""
+    path = tmp_path / "checkpoint.safetensors"
+    write_checkpoint(path, *fresh(), {"best": {"x": torch.zeros(1)}}, FACTS)
+    with pytest.raises(DataError, match="its best is not of this network"):
         read_checkpoint(path, *fresh())
 
 

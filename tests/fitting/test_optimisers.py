@@ -1,67 +1,10 @@
-import itertools
-import math
-
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from leukoscope.fitting.optimisers import make_optimiser, plateau_factor, rate_at
-
-PLAN = {"rate": 0.1, "updates": 100, "warmup_updates": 10}
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
-def test_the_rate_rises_evenly_while_it_warms_up(schedule):
-    """Equal steps from above 0 to just below the highest rate."""
-    rates = [rate_at(schedule, update, **PLAN) for update in range(11)]
-    steps = [b - a for a, b in itertools.pairwise(rates)]
-    assert rates[0] == pytest.approx(0.1 / 11)
-    assert steps == pytest.approx([0.1 / 11] * 10)
-    assert rates[10] == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("schedule", ["constant", "plateau"])
-def test_a_constant_rate_stays(schedule):
-    """After the warm-up there is one rate; validation lowers the other elsewhere."""
-    assert {rate_at(schedule, update, **PLAN) for update in range(10, 100)} == {0.1}
-
-
-def test_cosine_falls_to_almost_nothing():
-    """Half way it is at half the rate, it never rises, and it ends within a thousandth of 0."""
-    rates = [rate_at("cosine", update, **PLAN) for update in range(10, 100)]
-    assert rates[0] == 0.1
-    assert rates[45] == pytest.approx(0.05)
-    assert rates == sorted(rates, reverse=True)
-    assert 0 < rates[-1] < 0.1 / 1000
-
-
-@given(
-    schedule=st.sampled_from(["constant", "cosine", "plateau"]),
-    updates=st.integers(1, 50),
-    warmup_updates=st.integers(0, 60),
-)
-def test_a_rate_is_never_zero_nor_above_the_highest(schedule, updates, warmup_updates):
-    """Also where the warm-up is longer than the whole training."""
-    for update in range(updates):
-        rate = rate_at(schedule, update, rate=0.3, updates=updates, warmup_updates=warmup_updates)
-        assert 0 < rate <= 0.3
-
-
-def test_a_plateau_lowers_the_rate_by_hand():
-    """Two in a row without a new best lower it once; the count begins anew each time."""
-    scores = [0.5, 0.6, 0.6, 0.4, 0.7, 0.1, 0.2, 0.3, 0.4]
-    factors = [plateau_factor(scores[:n], patience=2, factor=0.5) for n in range(len(scores) + 1)]
-    assert factors == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
-
-
-@given(st.lists(st.floats(0, 1), max_size=20), st.integers(1, 5))
-def test_a_plateau_never_raises_the_rate(scores, patience):
-    """Each further score leaves the factor or lowers it; ever new bests leave it at 1."""
-    factors = [plateau_factor(scores[:n], patience=patience) for n in range(len(scores) + 1)]
-    assert factors == sorted(factors, reverse=True)
-    assert plateau_factor(sorted(set(scores)), patience=patience) == 1
+from leukoscope.fitting.optimisers import make_optimiser, set_rate
+from leukoscope.foundation.streams import stream
 
 
 # Nesterov's momentum counts a decay of the first update 1.9 times.
@@ -88,7 +31,57 @@ def test_frozen_parameters_are_not_trained():
     assert [p is network.weight for p in held] == [True]
 
 
-def test_schedules_are_finite_at_the_last_update_of_a_short_training():
-    """One update, all of it warm-up or none."""
-    assert math.isfinite(rate_at("cosine", 0, rate=1.0, updates=1, warmup_updates=0))
-    assert math.isfinite(rate_at("cosine", 0, rate=1.0, updates=1, warmup_updates=1))
+def adam_by_hand(weights, gradients, *, rate, decay, with_largest):
+    """Do Adam's updates as Kingma and Ba 2015 and Reddi et al. 2018 write them, decay as L2."""
+    mean, square, largest = np.zeros(3), np.zeros(3), np.zeros(3)
+    for step, gradient in enumerate(gradients, start=1):
+        whole = gradient + decay * weights
+        mean = 0.9 * mean + 0.1 * whole
+        square = 0.999 * square + 0.001 * whole**2
+        largest = np.maximum(largest, square) if with_largest else square
+        length = np.sqrt(largest / (1 - 0.999**step)) + 1e-8
+        weights = weights - rate * mean / (1 - 0.9**step) / length
+    return weights
+
+
+def rmsprop_by_hand(weights, gradients, *, rate, decay):
+    """Do RMSprop's updates as Hinton's lecture gives them, decay as L2."""
+    square = np.zeros(3)
+    for gradient in gradients:
+        whole = gradient + decay * weights
+        square = 0.9 * square + 0.1 * whole**2
+        weights = weights - rate * whole / (np.sqrt(square) + 1e-8)
+    return weights
+
+
+@pytest.mark.parametrize("name", ["adam", "amsgrad", "rmsprop"])
+def test_updates_are_those_of_the_papers(name):
+    """Twenty gradients, large ones first, so that the largest moment matters; weights decay."""
+    gradients = stream(2, "gradients").normal(0, 1, (20, 3)) * np.linspace(5, 0.1, 20)[:, None]
+    parameter = nn.Parameter(torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64))
+    optimiser = make_optimiser(name, [parameter], rate=0.05, weight_decay=0.1)
+    start = parameter.detach().numpy()[0].copy()
+    for gradient in gradients:
+        parameter.grad = torch.tensor(gradient)[None]
+        optimiser.step()
+    if name == "rmsprop":
+        expected = rmsprop_by_hand(start, gradients, rate=0.05, decay=0.1)
+    else:
+        by_largest = name == "amsgrad"
+        expected = adam_by_hand(start, gradients, rate=0.05, decay=0.1, with_largest=by_largest)
+    np.testing.assert_allclose(parameter.detach().numpy()[0], expected, rtol=1e-9)
+
+
+def test_a_share_of_the_rate_is_a_share_of_the_step():
+    """Equal gradients move a parameter at half the rate half as far; the head's group is first."""
+    below, head, bias = (nn.Parameter(torch.ones(shape)) for shape in ((2, 2), (2, 2), (2,)))
+    optimiser = make_optimiser(
+        *("sgd", [below, head, bias]), rate=9, weight_decay=0, factors={below: 0.5}
+    )
+    set_rate(optimiser, 0.1)
+    for parameter in (below, head, bias):
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    moved = [float((1 - parameter.detach()).flatten()[0]) for parameter in (below, head, bias)]
+    assert moved == pytest.approx([moved[1] / 2, moved[1], moved[1]])
+    assert [group["lr"] for group in optimiser.param_groups] == [0.1, 0.1, 0.05, 0.05]

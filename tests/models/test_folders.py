@@ -3,30 +3,20 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.models.modelled import CATEGORIES, modelled
 
 from leukoscope.foundation.errors import DataError
-from leukoscope.models.backbones import build
 from leukoscope.models.folders import load_model, write_model
-from leukoscope.records.runs import ModelCard, Preprocessing, SeenCells
+from leukoscope.records.runs import SeenCells
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CATEGORIES = ("lymphocyte", "band", "an own word", "segmented")
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Write a model folder whose categories stand in no natural order."""
-    network = build("test_resnet", {"drop_rate": 0.1}, 4, seed=3)
-    # Statistics of batch normalisation are weights too: let them differ from their start.
-    network(torch.rand(4, 3, 32, 32))
-    card = ModelCard(
-        model="test_resnet",
-        build_arguments={"drop_rate": 0.1},
-        categories=CATEGORIES,
-        preprocessing=Preprocessing(size_px=32),
-        dataset_digest="d",
-        training_cells_digest="t",
-        seen=SeenCells(contents=("a", "b")),
+    network, card = modelled(
+        3, build_arguments={"drop_rate": 0.1}, seen=SeenCells(contents=("a", "b"))
     )
     write_model(tmp_path / "model", network, card)
     return tmp_path / "model", network, card

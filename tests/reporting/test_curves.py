@@ -178,3 +178,28 @@ def test_without_curves_there_is_no_section() -> None:
     assert "Learning curves" not in built.words()
     assert not built.all("svg", **{"class": "curve"})
     assert len(read(HTML).all("svg", **{"class": "curve"})) == 2 * len(ARMS)
+
+
+def test_arms_without_updates_have_no_panel_and_no_convergence() -> None:
+    """Classical models are fitted in one go; the others keep what they had."""
+    assert PAGE.curves is not None
+    gone = ("originals", "rotated-online")
+    kept = [arm for arm in PAGE.arms if arm not in gone]
+    page = with_curves(PAGE.curves.filter(pl.col("arm").is_in(kept)))
+    own = FOUND.filter(pl.col("arm").is_in(kept))
+    figures = curves.curve_figures(page, curves.curve_table(page), own)
+    assert all(len(figure.panels) == len(kept) for figure in figures)
+    assert [row.arm for row in curves.convergences(page, own)] == kept
+    # Their baseline is one of those without: nothing is drawn of it, and nothing said.
+    assert not any(panel.baseline for figure in figures for panel in figure.panels)
+    assert "mean of the baseline" in HTML
+    assert "mean of the baseline" not in study_page(page)
+
+
+def test_a_study_without_curves_has_a_page_without_their_section() -> None:
+    """An empty table, and results without convergence."""
+    assert PAGE.curves is not None
+    results = PAGE.results.filter(~pl.col("metric").str.starts_with("convergence"))
+    page = replace(PAGE, curves=PAGE.curves.clear(), results=results)
+    assert 'id="curves"' in HTML
+    assert 'id="curves"' not in study_page(page)

@@ -156,3 +156,49 @@ def test_left_out_pictures_are_not_even_read(folder: Path) -> None:
     assert "left out of this page on purpose" in whole
     with pytest.raises(SchemaError, match="pictures"):
         page_of(folder)
+
+
+def stated(folder: Path, arm: dict[str, object], **changes: object) -> dict[str, str]:
+    """Tell the provenance of the study with an arm that states more, and other keys."""
+    recipe = yaml.safe_load((folder / "study.yaml").read_text()) | changes
+    recipe["arms"]["online-rotation"] |= arm
+    (folder / "study.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return dict(page_of(folder).provenance)
+
+
+def test_what_an_arm_has_of_its_own_is_told(folder: Path) -> None:
+    """A row for it, and a word beside what is shared; without any, neither."""
+    before = dict(page_of(folder).provenance)
+    assert not any(label.startswith("Arm ") or "below" in before[label] for label in before)
+    arm = {"training": {"model": "lenet", "batch_size": 4, "build_arguments": {"grey": True}}}
+    told = stated(folder, arm)
+    assert told["Arm online-rotation"] == "model: lenet; batch_size: 4; build_arguments: grey yes"
+    for label in ("Model", "Starting weights", "Training"):
+        assert told[label] == f"{before[label]}; an arm may state otherwise, below"
+
+
+def test_weights_of_an_arm_are_told_with_their_licence(folder: Path) -> None:
+    """By name and digest."""
+    origin = {"name": "theirs", "licence": "mit", "sha256": "a" * 64}
+    told = stated(folder, {"weights": "theirs", "origin": origin})
+    own = f"starting weights: theirs (licence mit), sha256 {'a' * 16}…"
+    assert told["Arm online-rotation"] == own
+
+
+def test_equal_updates_are_claimed_only_where_they_are_equal(folder: Path) -> None:
+    """Not of arms that get equal time, nor of classical ones."""
+    assert dict(page_of(folder).provenance)["Training"].startswith("9 updates in every arm, of 8")
+    classical = {"training": {"classifier": {"kind": "svm"}}}
+    told = stated(folder, classical)
+    assert "9 updates in every arm but the classical ones, which do none" in told["Training"]
+    told = stated(folder, {"training": {"updates": 20}}, budget="equal-time")
+    assert told["Training"].startswith("equal time, each arm as many updates as it states")
+    assert "updates in every arm" not in told["Training"]
+    assert any("equal time, not equal updates" in note for note in page_of(folder).notes)
+
+
+def test_weights_are_told_to_be_kept_by_what_chose_them(folder: Path) -> None:
+    """Macro-F in a study from before it could be chosen."""
+    assert "validation macro-F;" in dict(page_of(folder).provenance)["Kept weights"]
+    told = stated(folder, {}, training=TRAINING | {"choose_by": "loss"})
+    assert told["Kept weights"].startswith("those with the best validation loss;")

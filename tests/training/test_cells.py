@@ -1,3 +1,5 @@
+import dataclasses
+from math import exp, factorial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,17 @@ from leukoscope.intake.decode import decode, resize
 from leukoscope.intake.store import PixelStore, open_store
 from leukoscope.models.prediction import to_tensor
 from leukoscope.records.dataset import read_dataset, read_split
-from leukoscope.training.cells import Cells, batch_draws, batch_pixels, batch_places, gather
-from leukoscope.training.loop import network_input
+from leukoscope.training.batches import network_input
+from leukoscope.training.cells import (
+    Cells,
+    bag_weights,
+    balanced_places,
+    batch_draws,
+    batch_pixels,
+    batch_places,
+    gather,
+    order_of,
+)
 from leukoscope.training.recipe import TrainingRecipe
 
 TURNED = AugmentationRecipe(name="turned", steps=(Rotation(),))
@@ -75,6 +86,89 @@ def test_the_order_does_not_depend_on_the_batch_size():
     ]
     assert (chain[0] == chain[1]).all()
     assert (chain[0] == chain[2]).all()
+
+
+# Balanced order
+
+
+CODES = st.lists(st.integers(0, 3), min_size=1, max_size=30).map(np.array)
+
+
+def balanced_chain(codes, batch_size, n_updates, seed):
+    """String balanced batches together."""
+    drawn = [balanced_places(update, batch_size, codes, seed) for update in range(n_updates)]
+    return np.concatenate([p for p, _ in drawn]), np.concatenate([v for _, v in drawn])
+
+
+@given(codes=CODES, batch_size=st.integers(2, 12), seed=st.integers(0, 99))
+def test_categories_come_equally_often(codes, batch_size, seed):
+    """In any stretch of rounds each category with cells comes once a round, however rare."""
+    n_present = len(np.unique(codes))
+    places, _ = balanced_chain(codes, batch_size, 12, seed)
+    whole = len(places) // n_present * n_present
+    rounds = codes[places[:whole]].reshape(-1, n_present)
+    assert (np.sort(rounds, axis=1) == np.unique(codes)).all()
+
+
+@given(codes=CODES, seed=st.integers(0, 99))
+def test_no_cell_comes_again_before_all_of_its_category(codes, seed):
+    """Within each category the visits 0, 1, 2 … are permutations of its cells, one by one."""
+    places, visits = balanced_chain(codes, 5, 25, seed)
+    for code in np.unique(codes):
+        own = codes[places] == code
+        cells, seen = places[own], visits[own]
+        members = np.flatnonzero(codes == code)
+        assert (seen == np.arange(own.sum()) // len(members)).all()
+        for visit in range(own.sum() // len(members)):
+            assert sorted(cells[seen == visit]) == members.tolist()
+
+
+def test_the_balanced_order_is_drawn_anew_and_needs_no_memory():
+    """Other seeds and visits give other orders; other batch sizes cut the same chain."""
+    codes = np.repeat([0, 1], [40, 10])
+    chains = [balanced_chain(codes, size, 240 // size, 3)[0] for size in (4, 15, 120)]
+    assert (chains[0] == chains[1]).all()
+    assert (chains[0] == chains[2]).all()
+    other, _ = balanced_chain(codes, 4, 60, 4)
+    assert (chains[0] == other).mean() < 0.3
+    rare = chains[0][codes[chains[0]] == 1]
+    assert (rare[:10] == rare[10:20]).mean() < 0.5
+
+
+def test_the_order_follows_the_recipes_sampling():
+    """As they come, or balanced."""
+    cells = dataclasses.replace(noise(), codes=np.repeat([0, 1], [30, 10]))
+    plain = order_of(cells, 3, TrainingRecipe(batch_size=10, seed=2))
+    assert all(map(np.array_equal, plain, batch_places(3, 10, 40, 2)))
+    balanced = order_of(cells, 3, TrainingRecipe(batch_size=10, seed=2, sampling="balanced"))
+    assert all(map(np.array_equal, balanced, balanced_places(3, 10, cells.codes, 2)))
+
+
+# Bags
+
+
+def test_a_bag_holds_whole_families_each_as_often_as_a_poisson_number_says():
+    """The shares of 0, 1, 2 … of 6000 families; the cells of one are in a bag equally often."""
+    cells = dataclasses.replace(noise(6000, 1), families=[f"f{i // 2}" for i in range(6000)])
+    bags = bag_weights(cells, np.arange(6000), 2, 0)
+    assert bags.dtype == np.float32
+    assert (bags[::2] == bags[1::2]).all()
+    # Four standard deviations of each share, over 2 × 3000 families.
+    for times in range(5):
+        share = exp(-1) / factorial(times)
+        assert abs((bags == times).mean() - share) < 4 * np.sqrt(share * (1 - share) / 6000)
+    assert abs(np.corrcoef(bags[::2].T)[0, 1]) < 4 / np.sqrt(3000)
+
+
+def test_a_bag_follows_from_names_alone():
+    """Whatever else is in the batch, and wherever the cell stands; another seed, another bag."""
+    cells = noise(50)
+    whole = bag_weights(cells, np.arange(50), 3, 7)
+    some = np.array([40, 3, 3])
+    assert (bag_weights(cells, some, 3, 7) == whole[some]).all()
+    turned = dataclasses.replace(cells, cell_ids=cells.cell_ids[::-1])
+    assert (bag_weights(turned, np.arange(50), 3, 7) == whole[::-1]).all()
+    assert (bag_weights(cells, np.arange(50), 3, 8) != whole).any()
 
 
 # The pixels
@@ -216,6 +310,11 @@ def test_cells_are_looked_up_by_content_and_category():
     seen = gather(part, ("segmented", "band"), store)
     assert seen.codes.tolist() == [1, 0]
     assert seen.rows.tolist() == [1, 0]
+    assert seen.families == ()
+    with_family = gather(
+        part.with_columns(family=pl.Series(["f", "g"])), ("segmented", "band"), store, copies=1
+    )
+    assert with_family.families == ["f", "g", "f", "g"]
 
 
 # Copies beside the cells

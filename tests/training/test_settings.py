@@ -2,7 +2,7 @@ import pytest
 
 from leukoscope.augmentation.recipe import load_augmentation
 from leukoscope.foundation.errors import DataError, LicenceError, RecipeError
-from leukoscope.models.weights import WeightsCard
+from leukoscope.models.cards import WeightsCard
 from leukoscope.records.runs import WeightsOrigin
 from leukoscope.training.recipe import TrainingRecipe
 from leukoscope.training.settings import changed, with_weights

@@ -14,21 +14,26 @@ from leukoscope.foundation.errors import LeukoscopeError, UsageError
 from leukoscope.intake.phantom import settings
 from leukoscope.intake.sources import SOURCES
 from leukoscope.models.known import MODELS
+from leukoscope.records.catalogue import shipped_names
 from leukoscope.replication.recipe import load_study, named_studies
+from leukoscope.training.recipes import NAMED, load_training
+
+TRAININGS = shipped_names(*NAMED)
 
 LISTED = {
     "sources": sorted(SOURCES),
     "models": sorted(MODELS),
-    "recipes": named_augmentations(),
+    "recipes": sorted([*named_augmentations(), *TRAININGS]),
     "studies": named_studies(),
 }
+COLUMNS = {"models": ["name", "id", "what"], "recipes": ["name", "kind", "what"]}
 
 
 @pytest.mark.parametrize("kind", LISTED)
 def test_each_is_listed_once_with_a_line(kind):
     """In the order of names; no line is empty or broken."""
     table = leukoscope.catalogue(kind)
-    assert table.columns == ["name", "what"]
+    assert table.columns == COLUMNS.get(kind, ["name", "what"])
     assert table["name"].to_list() == LISTED[kind]
     assert all(what.strip() and "\n" not in what for what in table["what"])
 
@@ -41,20 +46,45 @@ def test_each_can_be_printed(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "load"), [("recipes", load_augmentation), ("studies", load_study)]
+    ("kind", "load", "names"),
+    [
+        ("recipes", load_augmentation, named_augmentations()),
+        ("recipes", load_training, TRAININGS),
+        ("studies", load_study, named_studies()),
+    ],
 )
-def test_what_is_printed_can_be_kept_and_given_back(kind, load, tmp_path):
+def test_what_is_printed_can_be_kept_and_given_back(kind, load, names, tmp_path):
     """A recipe's or study's text, saved as a file, is that recipe or study."""
-    for name in LISTED[kind]:
+    for name in names:
         path = tmp_path / f"{name}.yaml"
         path.write_text(leukoscope.catalogue(kind, name), encoding="utf-8")
         assert load(str(path)) == load(name)
-        assert yaml.safe_load(path.read_text())["name"] == name
+        assert yaml.safe_load(path.read_text()).get("name", name) == name
+
+
+def test_recipes_are_told_apart_by_kind():
+    """No name is an augmentation's and a training's too."""
+    kinds = {name: kind for name, kind, _ in leukoscope.catalogue("recipes").rows()}
+    assert {name for name, kind in kinds.items() if kind == "training"} == set(TRAININGS)
+    assert {name for name, kind in kinds.items() if kind == "augmentation"} == set(
+        named_augmentations()
+    )
+
+
+def test_models_are_told_with_the_ids_of_the_papers_systems():
+    """As the checklist has them; rivals have none."""
+    rows = {name: (ids, what) for name, ids, what in leukoscope.catalogue("models").rows()}
+    assert rows["lenet"][0] == "N20-S5"
+    assert rows["logistic"][0] == "G-S15"
+    assert rows["test_resnet"][0] == ""
+    assert leukoscope.catalogue("models", "lenet") == f"N20-S5: {rows['lenet'][1]}\n"
+    assert leukoscope.catalogue("models", "test_resnet") == f"{rows['test_resnet'][1]}\n"
 
 
 def test_lines_say_what_the_files_say():
     """Of a recipe the first sentence of its comment, of a study its question."""
-    recipes = dict(leukoscope.catalogue("recipes").rows())
+    recipes = {name: what for name, _, what in leukoscope.catalogue("recipes").rows()}
+    assert recipes["gaur-2021-vgg16"] == "G-S14 (Gaur et al. 2021): VGG16, its last layer only."
     assert recipes["nozaka-2022-rotation"] == "N22-S8 (Nozaka et al. 2022): rotated copies."
     studies = dict(leukoscope.catalogue("studies").rows())
     assert studies["augmentations"] == "Which augmentation helps?"
@@ -96,7 +126,7 @@ def test_the_command_prints_a_recipe_as_it_stands():
     as_json = command("catalogue", "recipes", "saquib-noise", "--json")
     assert json.loads(as_json.out) == {"text": text}
     listed = command("catalogue", "recipes", "--json")
-    assert [row["name"] for row in json.loads(listed.out)] == named_augmentations()
+    assert [row["name"] for row in json.loads(listed.out)] == LISTED["recipes"]
     assert "saquib-noise" in command("catalogue", "recipes").out
 
 

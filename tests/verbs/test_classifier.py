@@ -14,6 +14,8 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.arrays import dataset_of_arrays
 from leukoscope.intake.decode import decode
 from leukoscope.records.dataset import Dataset, read_dataset, read_split
+from leukoscope.records.recipes import write_recipe
+from leukoscope.training.recipe import TrainingRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLAN = {"model": "test_resnet", "size_px": 32, "updates": 6, "device": "cpu", "seed": 2}
@@ -248,3 +250,29 @@ def test_an_unknown_case_is_no_person(arrays, nothing, tmp_path):
     found = read_dataset(folder).manifest["case"].to_list()
     assert found[::2] == [None] * 60
     assert found[1::2] == cases[1::2].tolist()
+
+
+def test_a_recipe_may_be_a_value_a_file_or_a_name(arrays, tmp_path):
+    """A value and its file train the same; what is given beside it goes before it."""
+    pictures, labels, cases = arrays
+    value = TrainingRecipe(model="test_resnet", batch_size=8, preprocessing={"size_px": 32})
+    write_recipe(tmp_path / "own.yaml", value)
+    plan = {"updates": 4, "device": "cpu"}
+    fits = [
+        LeukocyteClassifier(recipe=recipe, **plan).fit(pictures, labels, cases=cases)
+        for recipe in (value, tmp_path / "own.yaml")
+    ]
+    assert np.array_equal(*(fitted.predict_proba(pictures) for fitted in fits))
+    assert clone(fits[0]).recipe == value
+    named = LeukocyteClassifier(recipe="gaur-2021-logistic").fit(pictures, labels, cases=cases)
+    assert named.card_.classifier.kind == "logistic"
+    assert named.score(pictures[:, ::-1], labels) > 0.25
+
+
+def test_a_classical_model_answers_arrays_as_the_same_pictures_of_a_dataset(cells, arrays):
+    """On pixels; updates are none of its business."""
+    fitted = LeukocyteClassifier(recipe="gaur-2021-svm").fit(cells)
+    of_dataset = fitted.predict_proba(read_dataset(cells))
+    np.testing.assert_allclose(fitted.predict_proba(arrays[0]), of_dataset, atol=1e-5)
+    with pytest.raises(UsageError, match="does no updates"):
+        LeukocyteClassifier(recipe="gaur-2021-svm", updates=9).fit(cells)

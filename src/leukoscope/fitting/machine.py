@@ -82,6 +82,14 @@ def keep_memory() -> None:
         library.mallopt(parameter, value)
 
 
+def give_back_memory() -> None:
+    """Give the system back what this process holds of memory and does not use."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def describe(device: torch.device, precision: str) -> dict[str, Any]:
     """Write down what a result may depend on besides its recipe."""
     found = {}

@@ -1,84 +1,68 @@
-"""Optimisers and learning-rate schedules, by name."""
+"""Optimisers by name, with rates and weight decay of their own for each set of parameters."""
 
-import math
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-Schedule = Literal["constant", "cosine", "plateau"]
-Optimiser = Literal["adamw", "sgd"]
+Optimiser = Literal["adamw", "adam", "amsgrad", "sgd", "rmsprop"]
 
 
 def make_optimiser(
-    name: Optimiser, parameters: Iterable[nn.Parameter], *, rate: float, weight_decay: float
+    name: Optimiser,
+    parameters: Iterable[nn.Parameter],
+    *,
+    rate: float,
+    weight_decay: float,
+    factors: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """Make an optimiser; weight decay spares biases and normalisation (vectors and scalars)."""
+    """Make an optimiser; weight decay spares biases and normalisation (vectors and scalars).
+
+    Parameters
+    ----------
+    name : {"adamw", "adam", "amsgrad", "sgd", "rmsprop"}
+        ``adamw`` decays weights apart from the gradient (Loshchilov and Hutter 2019), the others
+        add the decay to it (L2). ``amsgrad`` is Adam after Reddi et al. 2018. ``sgd`` has
+        Nesterov's momentum .9; ``rmsprop`` a memory of .9, as in Keras.
+    parameters : iterable of torch.nn.Parameter
+        Those that ask for no gradient are left out.
+    rate : float
+        The learning rate.
+    weight_decay : float
+        The decay.
+    factors : mapping of torch.nn.Parameter to float, optional
+        Share of the rate that a parameter learns at; 1 where none is given.
+
+    Returns
+    -------
+    torch.optim.Optimizer
+        Its groups fall in ``factor``; :func:`set_rate` keeps to it.
+    """
+    share = factors or {}
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    sets = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    sets: list[dict[str, Any]] = []
+    for factor in sorted({share.get(p, 1.0) for p in trained}, reverse=True):
+        alike = [p for p in trained if share.get(p, 1.0) == factor]
+        wide, narrow = [p for p in alike if p.ndim > 1], [p for p in alike if p.ndim <= 1]
+        sets.append({"params": wide, "weight_decay": weight_decay, "factor": factor})
+        sets.append({"params": narrow, "weight_decay": 0.0, "factor": factor})
+    optimiser = _make(name, sets, rate)
+    set_rate(optimiser, rate)
+    return optimiser
+
+
+def _make(name: Optimiser, sets: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
     if name == "sgd":
         return torch.optim.SGD(sets, lr=rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(sets, lr=rate)
+    if name == "rmsprop":
+        return torch.optim.RMSprop(sets, lr=rate, alpha=0.9)
+    if name == "adamw":
+        return torch.optim.AdamW(sets, lr=rate)
+    return torch.optim.Adam(sets, lr=rate, amsgrad=name == "amsgrad")
 
 
-def rate_at(
-    schedule: Schedule, update: int, *, rate: float, updates: int, warmup_updates: int
-) -> float:
-    """Compute the learning rate of an update.
-
-    Parameters
-    ----------
-    schedule : {"constant", "cosine", "plateau"}
-        ``plateau`` is constant here; :func:`plateau_factor` lowers it by validation.
-    update : int
-        0, 1, …, *updates* - 1.
-    rate : float
-        The highest rate.
-    updates : int
-        Number of all updates.
-    warmup_updates : int
-        The rate rises evenly over these.
-
-    Returns
-    -------
-    float
-        Above 0. Cosine after Loshchilov and Hutter 2017, without restarts, down to 0.
-    """
-    if update < warmup_updates:
-        return rate * (update + 1) / (warmup_updates + 1)
-    if schedule != "cosine":
-        return rate
-    share = (update - warmup_updates) / max(1, updates - warmup_updates)
-    return rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def plateau_factor(scores: list[float], *, patience: int, factor: float = 0.3) -> float:
-    """Compute how far validation scores so far have lowered the rate.
-
-    Parameters
-    ----------
-    scores : list of float
-        Validation scores in order, higher is better.
-    patience : int
-        After so many scores in a row without a new best, the rate is lowered once.
-    factor : float
-        By which it is multiplied each time.
-
-    Returns
-    -------
-    float
-        A function of the scores alone, so that a resumed run finds the same rate.
-    """
-    best, since, lowered = -math.inf, 0, 1.0
-    for score in scores:
-        if score > best:
-            best, since = score, 0
-            continue
-        since += 1
-        if since >= patience:
-            since, lowered = 0, lowered * factor
-    return lowered
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the next update, each group's at its share."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]

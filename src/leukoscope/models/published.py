@@ -155,7 +155,7 @@ def nh4cl(n_outputs: int, size_px: int) -> nn.Sequential:
 
 PUBLISHED: dict[str, tuple[Callable[..., nn.Sequential], int, frozenset[str]]] = {
     "lenet": (lenet, 16, frozenset({"grey"})),
-    "mooney": (mooney, 8, frozenset()),
+    "mooney": (mooney, 6, frozenset()),
     "nh4cl": (nh4cl, 16, frozenset()),
     "saquib_rodriguez": (saquib_rodriguez, 72, frozenset()),
     "saquib_rodriguez_skip": (saquib_rodriguez_skip, 18, frozenset()),

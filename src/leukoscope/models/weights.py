@@ -1,241 +1,272 @@
-"""Starting weights from a file with its card, or from a model folder; every mismatch named."""
+"""Starting weights: tensors read from a file, and put into a network; every mismatch named."""
 
-import ast
-import re
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from leukoscope.foundation import files
-from leukoscope.foundation.errors import DataError, UsageError
-from leukoscope.records.runs import (
-    Preprocessing,
-    SeenCells,
-    Setting,
-    WeightsOrigin,
-    model_folder_of,
-    read_model_card,
-)
+from leukoscope.foundation import progress
+from leukoscope.foundation.errors import DataError
+from leukoscope.models.bodies import classifiers_of, names_under
+from leukoscope.models.cards import WeightsCard
+from leukoscope.models.heads import Headed, QuadrantsAndRim
+from leukoscope.records.runs import NetworkRecipe
 
-_LICENCE_NAMES = (
-    r"(?i)\bCC[ -]BY(?:[ -]NC)?(?:[ -]SA|[ -]ND)?(?:[ -]\d\.\d)?\b|\bCC0[ -]1\.0"
-    r"|\b[AL]?GPL-\d(?:\.\d)?(?:-only|-or-later)?"
-    r"|\bApache-2\.0|\bMIT\b|\bBSD-[23]-Clause"
-)
-_LICENCE_LABEL = r"(?i)[\W_]*licen[cs]es?\b"
-_RESTRICTED_IN_WORDS = r"(?i)non-?commercial|no-?derivatives?"
+_LONGEST_HEADER = 32_000_000
+"""Bytes; that of a network of ten thousand tensors has some million."""
+_OURS = "bilinear"
+"""How the house's resizer interpolates."""
 
 
-@dataclass(frozen=True)
-class WeightsCard:
-    """Hold what a card says of a weights file: how to build the network and to feed it."""
+def load_weights(
+    network: nn.Module, card: WeightsCard, recipe: NetworkRecipe, *, keep_head: bool = False
+) -> None:
+    """Load starting weights into a network, its head left at random unless it is kept.
 
-    path: Path
-    origin: WeightsOrigin
-    model: str
-    build_arguments: dict[str, Setting]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    seen: SeenCells = field(default_factory=SeenCells)
-    """What the model they come from was trained or chosen on."""
-
-
-def read_card(weights: Path) -> WeightsCard:
-    """Read the card of a weights file or a model folder.
-
-    Parameters
-    ----------
-    weights : Path
-        A ``.safetensors`` file with a card of the same name beside it (``.md``
-        naming the ``timm.create_model(...)`` call, sha256, licence, mean and std),
-        or a model or run folder of this tool.
-
-    Returns
-    -------
-    WeightsCard
-        The file's digest was compared with the card's.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file.
-    DataError
-        If the card is missing or says too little, or the file is not the one it describes.
-    """
-    weights = Path(weights)
-    if weights.is_dir():
-        return _from_folder(model_folder_of(weights))
-    if not weights.is_file():
-        raise UsageError(
-            f"There are no weights at {weights}. Nothing was started. Give --weights the path of a "
-            ".safetensors file with its card, or of a model folder; or leave it out to start at "
-            "random."
-        )
-    if weights.suffix != ".safetensors":
-        raise UsageError(
-            f"{weights.name} is not a .safetensors file; other kinds can run code when they are "
-            "opened and are not taken. Nothing was started."
-        )
-    return _from_markdown(weights)
-
-
-def load_weights(network: nn.Module, card: WeightsCard, model: str) -> None:
-    """Load starting weights into a network, its classifier left at random.
+    Weights of a file go into the body of a network with another head, and into each of five
+    networks in one; what a small stem makes anew stays at random. Position embeddings of
+    another picture size are resized, and that is noted.
 
     Parameters
     ----------
     network : torch.nn.Module
-        A timm network.
+        Built from *recipe*; changed only if everything fits.
     card : WeightsCard
         The weights.
-    model : str
-        The network's name, for the error.
+    recipe : NetworkRecipe
+        How the network was built.
+    keep_head : bool
+        Take the weights' own head too. That its outputs mean the same is for
+        :func:`leukoscope.models.cards.refuse_other_categories` to say.
 
     Raises
     ------
     DataError
-        If a tensor is missing, too many, or of another shape; all are named.
+        If a tensor is missing, too many, of another shape or kind: all are named; or if the
+        weights come from a run whose network was built in another way.
     """
+    _refuse_other_network(card, recipe)
     tensors = read_tensors(card.path)
-    own = network.state_dict()
-    head = _head_names(network, own)
-    kept = {name: value for name, value in tensors.items() if name not in head}
-    missing = sorted(set(own) - set(kept) - head)
-    strange = sorted(set(kept) - set(own))
-    shapes = [
-        f"{name} is {tuple(kept[name].shape)}, not {tuple(own[name].shape)}"
-        for name in sorted(set(own) & set(kept))
-        if own[name].shape != kept[name].shape
+    if card.trained_as is None and recipe.norm == "group":
+        _refuse_batch_norm(tensors, card)
+    whole = card.trained_as is not None
+    members = list(network.members) if isinstance(network, QuadrantsAndRim) else [network]
+    parts = [network] if whole else [_body(member, card, keep_head) for member in members]
+    small_stem = recipe.stem == "small" and not whole
+    states = [
+        _fitted(part, tensors, card, recipe, keep_head=keep_head, small_stem=small_stem)
+        for part in parts
     ]
-    if missing or strange or shapes:
-        raise DataError(
-            f"The weights {card.origin.name} do not fit {model}: "
-            + "; ".join(
-                f"{what} {len(names)} ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
-                for what, names in (
-                    ("missing", missing),
-                    ("unknown", strange),
-                    ("of another shape", shapes),
-                )
-                if names
-            )
-            + f". Its card says it belongs to {card.model}. Nothing was started."
-        )
-    network.load_state_dict(kept | {name: own[name] for name in head if name in own}, strict=True)
-
-
-def _head_names(network: nn.Module, own: dict[str, Tensor]) -> set[str]:
-    classifier = getattr(network, "default_cfg", {}).get("classifier", "fc")
-    # A few networks of timm are encoders and name none.
-    prefixes = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
-    return {name for name in own if name.startswith(tuple(f"{prefix}." for prefix in prefixes))}
+    for part, state in zip(parts, states, strict=True):
+        part.load_state_dict(state, strict=True)
+    _note_interpolation(card)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file, half precision widened. Raises DataError if it is broken."""
+    """Read a safetensors file, half precision widened.
+
+    Raises
+    ------
+    DataError
+        If it is broken or hostile, or holds numbers that are not finite, or complex ones.
+    """
     try:
-        return {name: _widened(value) for name, value in load_file(path).items()}
-    except (SafetensorError, OSError, ValueError) as error:
+        _check_header(path)
+        tensors = {name: _widened(value) for name, value in load_file(path).items()}
+    # The library lets KeyError and AttributeError out for kinds of numbers torch lacks.
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path} cannot be read as safetensors: {error}.") from None
+    except RecursionError:
+        raise DataError(f"{path} cannot be read as safetensors: its header is no table.") from None
+    odd = [name for name, value in tensors.items() if not _is_usable(value)]
+    if odd:
+        raise DataError(
+            f"{path} holds numbers that are not finite, or complex, in {_some(odd)}: no network "
+            "can be made of them. Nothing was started."
+        )
+    return tensors
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what the library would take: a header of any length, and names that stand twice."""
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError(f"its header would be {length} bytes long")
+        json.loads(file.read(length), object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice} stands twice in its header")
+    return found
 
 
 def _widened(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _from_folder(folder: Path) -> WeightsCard:
-    card = read_model_card(folder)
-    path = folder / "model.safetensors"
-    licence = card.weights.licence if card.weights else "own"
-    name = folder.parent.name if folder.name == "model" else folder.name
-    origin = WeightsOrigin(name=name, sha256=files.digest_of(path), licence=licence)
-    preprocessing: Preprocessing = card.preprocessing
-    return WeightsCard(
-        path,
-        origin,
-        card.model,
-        dict(card.build_arguments),
-        preprocessing.mean,
-        preprocessing.std,
-        card.seen,
+def _is_usable(value: Tensor) -> bool:
+    return not value.is_complex() and bool(
+        not value.is_floating_point() or torch.isfinite(value).all()
     )
 
 
-def _from_markdown(weights: Path) -> WeightsCard:
-    page = weights.with_suffix(".md")
-    if not page.is_file():
-        raise DataError(
-            f"{weights.name} has no card {page.name} beside it. Build arguments, colour statistics "
-            "and licence matter; nothing was started. Put its card there."
-        )
-    text = page.read_text(encoding="utf-8", errors="replace")
-    call = re.search(r"timm\.create_model\(([^)]*)\)", text)
-    numbers = r"\(?\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*\)?"
-    mean, std = (re.search(rf"\b{word}\s*{numbers}", text) for word in ("mean", "std"))
-    digest = re.search(r"sha256\W+([0-9a-f]{64})", text)
-    said = {"timm.create_model(...)": call, "mean": mean, "std": std, "sha256": digest}
-    if not (call and mean and std and digest):
-        lacking = ", ".join(name for name, found in said.items() if not found)
-        raise DataError(f"The card {page.name} does not state {lacking}. Nothing was started.")
-    if (seen := files.digest_of(weights)) != digest[1]:
-        raise DataError(
-            f"{weights.name} is not the file its card describes: sha256 {seen[:12]}… against "
-            f"{digest[1][:12]}…. Nothing was started. Fetch or unpack it again."
-        )
-    name, arguments = _parse_call(call[1], page)
-    origin = WeightsOrigin(name=weights.stem, sha256=digest[1], licence=_licence(text))
-    return WeightsCard(weights, origin, name, arguments, _three(mean), _three(std))
-
-
-def _parse_call(inside: str, page: Path) -> tuple[str, dict[str, Setting]]:
-    try:
-        call = ast.parse(f"f({inside})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        (name,) = (ast.literal_eval(word) for word in call.args)
-        arguments = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-        if None in arguments:
-            raise ValueError("arguments without a name")
-    except (SyntaxError, ValueError):
-        raise DataError(
-            f"The card {page.name} holds a call that cannot be read: {inside}"
-        ) from None
-    return str(name), {str(word): value for word, value in arguments.items()}
-
-
-def _three(match: re.Match[str]) -> tuple[float, float, float]:
-    return float(match[1]), float(match[2]), float(match[3])
-
-
-def _licence(text: str) -> str:
-    """Find the strictest licence that the card's licence lines name, as a lower-case SPDX id."""
-    lines = _licence_lines(text)
-    found = [
-        (re.sub(" ", "-", name).lower(), bool(re.match(_LICENCE_LABEL, line)))
-        for line in lines
-        for name in re.findall(_LICENCE_NAMES, line)
+def _refuse_other_network(card: WeightsCard, recipe: NetworkRecipe) -> None:
+    """Refuse weights of a run whose network was changed in another way than this one."""
+    before = card.trained_as
+    odd = [
+        f"{name}: {getattr(before, name)} there and {getattr(recipe, name)} here"
+        for name in ("model", "head", "stem", "norm", "regions")
+        if before is not None and getattr(before, name) != getattr(recipe, name)
     ]
-    if not found:
-        return "unknown"
-    # The first of the largest: of licences equally strict, the one after a label.
-    name, _ = max(found, key=lambda one: (*_strictness(one[0]), one[1]))
-    in_words = any(re.search(_RESTRICTED_IN_WORDS, line) for line in lines)
-    return "unknown" if in_words and not _strictness(name)[0] else name
+    if odd:
+        raise DataError(
+            f"The weights {card.origin.name} come from another network than the recipe's: "
+            + "; ".join(odd)
+            + ". Nothing was started. Build it as it was there, or take other weights."
+        )
 
 
-def _licence_lines(text: str) -> list[str]:
-    """List the lines that speak of a licence; a heading takes the line below it along."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return [
-        f"{line} {below}" if re.fullmatch(_LICENCE_LABEL + r"[\W_]*", line) else line
-        for line, below in zip(lines, [*lines[1:], ""], strict=True)
-        if re.search("licen[cs]e", line, re.IGNORECASE)
-    ]
+def _refuse_batch_norm(tensors: Mapping[str, Tensor], card: WeightsCard) -> None:
+    found = [name for name in tensors if name.endswith(".running_mean")]
+    if found:
+        raise DataError(
+            f"The weights {card.origin.name} were made with batch normalisation "
+            f"({len(found)} layers), and the recipe puts group normalisation in its place (norm: "
+            "group): they do not fit. Nothing was started. Leave norm: own, or start at random."
+        )
 
 
-def _strictness(name: str) -> tuple[int, bool]:
-    """Rank a licence: how many restrictions of use it has, then whether it is share-alike."""
-    words = re.split("[-]", name)
-    return sum(word in ("nc", "nd") for word in words), "sa" in words or "gpl" in name
+def _body(member: nn.Module, card: WeightsCard, keep_head: bool) -> nn.Module:
+    """Take what a file's weights go into: of a network with another head, what is below it."""
+    if not isinstance(member, Headed):
+        return member
+    if keep_head:
+        raise DataError(
+            f"The head of the weights {card.origin.name} cannot be kept (keep_head): it is the one "
+            f"{card.model} has of itself, and the recipe puts another in its place. Nothing was "
+            "started. Leave head: linear, or keep_head: false."
+        )
+    return member.body
+
+
+def _fitted(
+    part: nn.Module,
+    tensors: Mapping[str, Tensor],
+    card: WeightsCard,
+    recipe: NetworkRecipe,
+    *,
+    keep_head: bool,
+    small_stem: bool,
+) -> dict[str, Tensor]:
+    """Make a network's whole state of weights and of what stays as it is."""
+    own = part.state_dict()
+    head = names_under(classifiers_of(part), {*own, *tensors})
+    if keep_head:
+        _refuse_other_head(own, tensors, head, card)
+    left = set() if keep_head else head
+    # What helped to train inception_v3 and is no part of its answer.
+    left |= names_under(["AuxLogits"], set(tensors) - set(own))
+    if small_stem:
+        left |= _new_in_stem(part, own, tensors)
+    kept = {name: value for name, value in tensors.items() if name not in left}
+    kept |= _resized_positions(part, own, kept)
+    _refuse_mismatch(own, kept, left, card, recipe)
+    return kept | {name: own[name] for name in left if name in own}
+
+
+def _refuse_other_head(
+    own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: set[str], card: WeightsCard
+) -> None:
+    theirs = {name: tuple(tensors[name].shape) for name in sorted(head) if name in tensors}
+    ours = {name: tuple(own[name].shape) for name in sorted(head) if name in own}
+    if theirs != ours or not ours:
+        said = ["; ".join(f"{name} {shape}" for name, shape in x.items()) for x in (theirs, ours)]
+        raise DataError(
+            f"The head of the weights {card.origin.name} cannot be kept (keep_head): it is "
+            f"{said[0] or 'not there'}, and this network's is {said[1] or 'not there'}. Nothing "
+            "was started. Leave keep_head: false."
+        )
+
+
+def _new_in_stem(
+    part: nn.Module, own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> set[str]:
+    """Name the first convolution's weights, where the small stem's have another shape."""
+    first = getattr(part, "default_cfg", {}).get("first_conv")
+    names = names_under([first], own) if isinstance(first, str) else set()
+    return {name for name in names if name in tensors and tensors[name].shape != own[name].shape}
+
+
+def _resized_positions(
+    part: nn.Module, own: Mapping[str, Tensor], kept: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Resize a transformer's position embedding to its grid, as timm does (bicubic)."""
+    theirs, ours = kept.get("pos_embed"), own.get("pos_embed")
+    grid = getattr(getattr(part, "patch_embed", None), "grid_size", None)
+    if theirs is None or ours is None or grid is None or theirs.shape == ours.shape:
+        return {}
+    n_before = ours.shape[1] - grid[0] * grid[1] if ours.ndim == 3 else -1
+    side = round(max(0, theirs.shape[1] - n_before) ** 0.5) if theirs.ndim == 3 else 0
+    square = n_before >= 0 and side > 0 and side * side + n_before == theirs.shape[1]
+    if not square or theirs.shape[::2] != ours.shape[::2]:
+        return {}
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    progress.note(
+        f"The weights' position embedding, for {side} × {side} patches, was resized to the "
+        f"{grid[0]} × {grid[1]} of this network."
+    )
+    return {"pos_embed": resample_abs_pos_embed(theirs, list(grid), num_prefix_tokens=n_before)}
+
+
+def _refuse_mismatch(
+    own: Mapping[str, Tensor],
+    kept: Mapping[str, Tensor],
+    left: set[str],
+    card: WeightsCard,
+    recipe: NetworkRecipe,
+) -> None:
+    shared = sorted(set(own) & set(kept))
+    found = {
+        "missing": sorted(set(own) - set(kept) - left),
+        "unknown": sorted(set(kept) - set(own)),
+        "of another shape": [
+            f"{name} is {tuple(kept[name].shape)}, not {tuple(own[name].shape)}"
+            for name in shared
+            if own[name].shape != kept[name].shape
+        ],
+        "of another kind": [
+            f"{name} is {kept[name].dtype}, not {own[name].dtype}"
+            for name in shared
+            if own[name].is_floating_point() != kept[name].is_floating_point()
+        ],
+    }
+    if any(found.values()):
+        said = [f"{what} {len(names)} ({_some(names)})" for what, names in found.items() if names]
+        raise DataError(
+            f"The weights {card.origin.name} do not fit {recipe.model}: {'; '.join(said)}. Its "
+            f"card says it belongs to {card.model}. Nothing was started."
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _note_interpolation(card: WeightsCard) -> None:
+    said = card.origin.interpolation
+    if said not in (None, _OURS):
+        progress.note(
+            f"The weights {card.origin.name} were made with pictures resized by {said} "
+            f"interpolation; here every picture is resized by {_OURS} interpolation, in training "
+            "and in use."
+        )

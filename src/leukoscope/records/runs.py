@@ -1,6 +1,7 @@
 """Run folders and model folders: what a training leaves behind, and who may use it."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from pydantic import Field
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, LicenceError
 from leukoscope.records import shapes
+from leukoscope.records.classifiers import ClassifierRecipe
 from leukoscope.records.groups import groups_of
 from leukoscope.records.recipes import Recipe
 
@@ -43,6 +45,8 @@ class WeightsOrigin(Recipe):
     """Digest of the file."""
     licence: str
     """Licence in SPDX form, lower case; ``unknown`` where the card names none."""
+    interpolation: str | None = None
+    """How pictures were resized for them, where their card says; ours is the house's resizer."""
 
 
 class SeenCells(Recipe):
@@ -90,6 +94,10 @@ class ModelCard(NetworkRecipe):
     """Logits are divided by it: fitted on calibration cells, 1 where there were none."""
     test_views: Literal[1, 8] = 1
     """8: its answer is the mean over the eight orientations of a picture."""
+    classifier: ClassifierRecipe | None = None
+    """The classical model that answers from features; nothing where the network does itself."""
+    measures: tuple[str, ...] = ()
+    """The measures of each cell that it takes beside its picture, in order."""
     dataset_digest: str
     """Digest of the manifest it was trained on."""
     training_cells_digest: str
@@ -149,14 +157,19 @@ def read_model_card(folder: Path) -> ModelCard:
 
 
 def model_folder_of(path: Path) -> Path:
-    """Find the model folder of a run, or take a model folder itself.
+    """Find the model folder of a run, or take a model folder or an arm's folder itself.
 
     Raises
     ------
     DataError
-        If the run is unfinished, or the path is neither.
+        If the run or a replicate of the arm is unfinished, or the path is none of them.
     """
     path = Path(path)
+    if (path / "model.onnx").is_file():
+        raise DataError(
+            f"{path} is an exported model, which other tools run. Nothing was done. Name the run "
+            "it was exported from."
+        )
     if (path / "model.json").is_file():
         return path
     if (path / "recipe.yaml").is_file() and not is_finished(path):
@@ -166,7 +179,18 @@ def model_folder_of(path: Path) -> Path:
         )
     if (path / "model" / "model.json").is_file():
         return path / "model"
+    if replicates_of(path):
+        for run in replicates_of(path):
+            model_folder_of(run)
+        return path
     raise DataError(f"{path} is neither a run nor a model folder: it holds no model.json.")
+
+
+def replicates_of(path: Path) -> list[Path]:
+    """List the runs of a study's arm, whose folders are named 00, 01 and so on, in order."""
+    runs = [file.parent for file in Path(path).glob("*/recipe.yaml")]
+    numbered = [run for run in runs if re.fullmatch("[0-9]+", run.name)]
+    return sorted(numbered, key=lambda run: int(run.name))
 
 
 def predictions_of(source: Path) -> Path:

@@ -18,7 +18,8 @@ from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.lineage import is_copy
 from leukoscope.replication.recipe import StudyRecipe, Unit
-from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.probe import ProbeRecipe
+from leukoscope.training.settings import AnyTraining
 
 _CELLS_SEEN = 6
 _TIMES_SEEN = 4
@@ -50,16 +51,23 @@ def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Itera
     drawn = training_draw(pool, first.train_cells, first.seed)
     cells = drawn.filter(~is_copy()).unique("category", keep="first", maintain_order=True)
     cells = cells.sort("category").head(_CELLS_SEEN)
-    store = open_store(dataset, cells, first.preprocessing.size_px)
     for arm in recipe.arms:
         training = recipe.training_of(Unit(arm, 0))
-        rounds = math.ceil(training.updates * training.batch_size / drawn.height)
+        store = open_store(dataset, cells, training.preprocessing.size_px)
+        rounds = _rounds(training, drawn.height)
         for cell in cells.iter_rows(named=True):
             yield from (row | {"arm": arm} for row in _times(training, cell, store, rounds))
 
 
+def _rounds(training: AnyTraining, n_cells: int) -> int:
+    """Count how often a training comes by its cells; a classical model is fitted on them once."""
+    if isinstance(training, ProbeRecipe):
+        return 1
+    return math.ceil(training.updates * training.batch_size / n_cells)
+
+
 def _times(
-    training: TrainingRecipe, cell: dict[str, Any], store: PixelStore, rounds: int
+    training: AnyTraining, cell: dict[str, Any], store: PixelStore, rounds: int
 ) -> Iterator[dict[str, Any]]:
     """Show a cell as a training met it: its visits online, itself and its copies otherwise."""
     row = {"kind": "seen", "cell_id": cell["cell_id"], "category": cell["category"]}

@@ -7,11 +7,13 @@ import polars as pl
 
 from leukoscope.evaluation.comparisons import PARTS
 from leukoscope.foundation.errors import DataError
+from leukoscope.models.probes import WITHOUT_NETWORK
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.groups import groups_of, unit_of
-from leukoscope.records.runs import is_finished, read_done
+from leukoscope.records.runs import NetworkRecipe, is_finished, read_done
 from leukoscope.replication.recipe import StudyRecipe, Unit
+from leukoscope.replication.starts import check_networks
 from leukoscope.replication.study import (
     check_units,
     fitting_the_pool,
@@ -21,8 +23,12 @@ from leukoscope.replication.study import (
 from leukoscope.replication.units import unit_folder
 from leukoscope.stats.design import ASSUMED_ICC
 from leukoscope.stats.power import Parts, assumed_parts, scaled_parts, smallest_difference
+from leukoscope.training.frozen import is_new_each_visit
 from leukoscope.training.pace import Pace, measure_pace
-from leukoscope.training.run import of_people
+from leukoscope.training.probe import ProbeRecipe
+from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.settings import AnyTraining, frozen_in
+from leukoscope.training.sides import of_people
 
 POWER = 0.8
 DISCORDANCE, REPLICATE_SD, COMMON_SHARE = 0.17, 0.02, 0.4
@@ -33,6 +39,13 @@ cell's difference between replicates."""
 
 _BYTES_A_WEIGHT, _BYTES_A_PREDICTION, _BYTES_A_UNIT = 4, 150, 300_000
 _CHECKPOINT_WEIGHTS = 4  # the weights, their best stage, and two moments of the optimiser
+
+_TIMED = (
+    *NetworkRecipe.model_fields,
+    *("preprocessing", "batch_size", "optimiser", "frozen_groups", "bagging"),
+    *("average_decay", "clip_norm", "precision"),
+)
+"""What the time of an update depends on, beside the augmentation."""
 
 SMALLEST = "smallest difference it could see"
 Row = tuple[str, float | None, str, str]
@@ -82,7 +95,8 @@ def plan_study(
     divided = sides_of(recipe, dataset, test)
     recipe = fitting_the_pool(recipe, divided)
     refuse_other_study(recipe, dataset, divided, test, out)
-    check_units(recipe, divided, None)
+    check_units(recipe, divided, {})
+    check_networks(recipe, len(dataset.card.categories), {})
     counts = {str(side): part.height for (side,), part in divided.group_by("split")}
     rows = [*_work(recipe, out, dataset, counts, device)]
     rows += _sight(recipe, _tested(divided, separate=test is not None), pilot)
@@ -95,43 +109,122 @@ def _work(
     units = recipe.units()
     done = [unit for unit in units if is_finished(unit_folder(out, unit))]
     left = [unit for unit in units if unit not in done]
-    largest = max(units, key=lambda unit: bool(recipe.training_of(unit).augmentation.steps))
-    pace = measure_pace(recipe.training_of(largest), len(dataset.card.categories), device)
-    seconds = [_seconds(recipe, unit, pace, counts) for unit in left]
+    paces = paces_of(recipe, len(dataset.card.categories), device)
+    seconds = [_seconds(recipe, unit, paces[unit.arm], counts) for unit in left]
     basis = "some updates timed on this machine now, alone; other work beside it takes longer"
+    if any(isinstance(recipe.training_of(unit), ProbeRecipe) for unit in left):
+        basis += "; without the fitting of classical models"
     if done:
-        known = sum(_seconds(recipe, unit, pace, counts) for unit in done)
+        known = sum(_seconds(recipe, unit, paces[unit.arm], counts) for unit in done)
         took = sum(read_done(unit_folder(out, unit))["seconds_since_last_start"] for unit in done)
-        seconds = [one * took / known for one in seconds]
+        seconds = [one * took / known if known else one for one in seconds]
         basis = f"the time {len(done)} finished units took since they were last started"
-    models = len(units) * pace.n_weights * _BYTES_A_WEIGHT
+    models = sum(paces[unit.arm].n_weights for unit in units) * _BYTES_A_WEIGHT
     tables_ = len(units) * (_BYTES_A_UNIT + counts["test"] * _BYTES_A_PREDICTION)
-    working = _CHECKPOINT_WEIGHTS * pace.n_weights * _BYTES_A_WEIGHT
-    pixels = sum(counts.values()) * 3 * recipe.training.preprocessing.size_px**2
+    most = max(pace.n_weights for pace in paces.values())
+    working = _CHECKPOINT_WEIGHTS * most * _BYTES_A_WEIGHT
+    sizes = {recipe.training_of(Unit(arm, 0)).preprocessing.size_px for arm in recipe.arms}
+    pixels = sum(counts.values()) * 3 * sum(size_px**2 for size_px in sizes)
     return [
         ("arms", len(recipe.arms), "arms", ", ".join(recipe.arms)),
         ("replicates", recipe.replicates, "replicates", "as stated"),
         ("units", len(units), "trainings", f"{len(done)} of them finished in {out}"),
         ("updates", _updates(recipe, left), "updates", "of the units that are left"),
         ("time", sum(seconds) / 3600, "hours", basis),
+        *_pace_rows(recipe, paces),
         (
             "disk",
             (models + tables_ + working + pixels) / 1e9,
             "GB",
-            "a model a unit, predictions, one checkpoint, the pixels at this size",
+            "a model a unit, predictions, one checkpoint, the pixels at each size",
         ),
     ]
 
 
 def _updates(recipe: StudyRecipe, units: list[Unit]) -> int:
-    return sum(recipe.training_of(unit).updates for unit in units)
+    trainings = [recipe.training_of(unit) for unit in units]
+    return sum(each.updates for each in trainings if isinstance(each, TrainingRecipe))
 
 
 def _seconds(recipe: StudyRecipe, unit: Unit, pace: Pace, counts: dict[str, int]) -> float:
     training = recipe.training_of(unit)
+    drawn = (training.train_cells or counts["train"]) * (1 + training.copies)
+    if isinstance(training, ProbeRecipe):
+        return (drawn + counts["test"]) * pace.predict_s
+    if _is_computed_once(training):
+        return (drawn + counts["validation"] + counts["test"]) * pace.predict_s
     validations = math.ceil(training.updates / training.validate_every)
     predicted = validations * counts["validation"] + counts["test"]
     return training.updates * pace.update_s + predicted * pace.predict_s
+
+
+def paces_of(recipe: StudyRecipe, n_categories: int, device: str) -> dict[str, Pace]:
+    """Time what the arms do, once for all arms that train the same network alike.
+
+    Parameters
+    ----------
+    recipe : StudyRecipe
+        The study.
+    n_categories : int
+        Outputs of the networks.
+    device : str
+        ``auto``, ``cpu`` …
+
+    Returns
+    -------
+    dict of str to Pace
+        By arm. A classical model has the pace of the network before it, and none of its own.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device, or a network cannot take pictures of its size.
+    """
+    timed: dict[str, TrainingRecipe | None] = {}
+    for arm in recipe.arms:
+        training = _timed_as(recipe.training_of(Unit(arm, 0)), recipe.training)
+        alike = _alike(training)
+        # Of arms that differ in their augmentation alone, one that has any stands for all.
+        if not timed.get(alike) or (training and training.augmentation.steps):
+            timed[alike] = training
+    paces = {
+        alike: measure_pace(training, n_categories, device) if training else Pace(0.0, 0.0, 0)
+        for alike, training in timed.items()
+    }
+    return {
+        arm: paces[_alike(_timed_as(recipe.training_of(Unit(arm, 0)), recipe.training))]
+        for arm in recipe.arms
+    }
+
+
+def _timed_as(training: AnyTraining, shared: TrainingRecipe) -> TrainingRecipe | None:
+    """Give a training that tells the pace of its network; nothing where there is none."""
+    if isinstance(training, TrainingRecipe):
+        return training
+    if training.model in WITHOUT_NETWORK:
+        return None
+    own = {name: getattr(training, name) for name in NetworkRecipe.model_fields}
+    return TrainingRecipe(**own, preprocessing=training.preprocessing, batch_size=shared.batch_size)
+
+
+def _alike(training: TrainingRecipe | None) -> str:
+    return repr([getattr(training, name) for name in _TIMED]) if training else "none"
+
+
+def _is_computed_once(training: TrainingRecipe) -> bool:
+    """Tell whether a head alone is trained, on answers of the frozen rest that are kept."""
+    return not is_new_each_visit(training) and set(frozen_in(training)) == {"all-but-head"}
+
+
+def _pace_rows(recipe: StudyRecipe, paces: dict[str, Pace]) -> list[Row]:
+    """Tell arms apart by their pace, where it differs: what equal time needs."""
+    if len(set(paces.values())) == 1:
+        return []
+    return [
+        (f"time of an update, {arm}", 1000 * pace.update_s, "ms", "timed now, alone")
+        for arm, pace in paces.items()
+        if isinstance(recipe.training_of(Unit(arm, 0)), TrainingRecipe)
+    ]
 
 
 def _tested(divided: pl.DataFrame, *, separate: bool) -> pl.DataFrame:

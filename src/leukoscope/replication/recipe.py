@@ -7,11 +7,13 @@ from typing import Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from leukoscope.augmentation.recipe import AugmentationRecipe
-from leukoscope.foundation.errors import unknown_name
+from leukoscope.foundation.errors import RecipeError, UsageError, unknown_name
 from leukoscope.foundation.streams import key
 from leukoscope.records.catalogue import read_shipped, shipped_names
 from leukoscope.records.recipes import Recipe
-from leukoscope.training.recipe import AugmentationUse, TrainingRecipe, check_copies
+from leukoscope.replication.arms import Arm, Budget, check_budget, longer, training_of_arm
+from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.settings import AnyTraining
 
 _STUDIES = ("leukoscope.replication", "studies")
 _ARM_NAME = r"[A-Za-z0-9_-]{1,64}"
@@ -24,26 +26,6 @@ class Unit(NamedTuple):
     replicate: int
     equal_epochs: bool = False
     """Whether it belongs to the second analysis only."""
-
-
-class Arm(Recipe):
-    """State in what one arm differs from the others."""
-
-    description: str
-    """What a reader should know of it."""
-    augmentation: AugmentationRecipe = AugmentationRecipe()
-    """What is done to its training cells."""
-    augmentation_use: AugmentationUse = "online"
-    """How; see TrainingRecipe."""
-    copies: int = Field(default=0, ge=0, le=100)
-    """With ``copies``: how many of each cell; see TrainingRecipe."""
-    times_originals: float = Field(default=1.0, ge=1, le=100)
-    """Size of its draw, in times the study's ``train_cells``; the smaller is part of the larger."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_copies(self.augmentation, self.augmentation_use, self.copies)
-        return self
 
 
 class StudyRecipe(Recipe):
@@ -68,8 +50,13 @@ class StudyRecipe(Recipe):
     equal_epochs: bool = False
     """Whether arms of another size are trained a second time, for as many rounds over their cells
     as the baseline, as the papers did: a descriptive analysis with a name of its own."""
+    budget: Budget = "equal-updates"
+    """What all arms get. ``equal-updates``: as many optimiser updates, and validation at the same.
+    ``equal-time``: each arm states its own ``updates``, chosen so that all take about as long on
+    the machine at hand; for arms whose networks differ in size."""
     training: TrainingRecipe = TrainingRecipe()
-    """What all arms share; early stopping is off, so that all do the same number of updates."""
+    """What all arms share, but for what an arm states itself; early stopping is off, so that all
+    spend what they are given."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -88,7 +75,19 @@ class StudyRecipe(Recipe):
             )
         if len({arm.casefold() for arm in self.arms}) < len(self.arms):
             raise ValueError("arm names should differ in more than capitals: they name folders")
+        self._check_arms()
         return self
+
+    def _check_arms(self) -> None:
+        if self.equal_epochs and self.budget == "equal-time":
+            raise ValueError("equal_epochs goes with budget: equal-updates; these have equal time")
+        for name, arm in self.arms.items():
+            try:
+                training = training_of_arm(self.training, arm)
+                check_budget(self.training, arm, training, self.budget)
+            except (RecipeError, ValueError) as error:
+                said = str(error).removesuffix(" Nothing was started.").removesuffix(".")
+                raise ValueError(f"arm {name}: {said}") from None
 
     def units(self) -> list[Unit]:
         """List what is to be trained: all arms of a replicate before the next replicate."""
@@ -103,34 +102,33 @@ class StudyRecipe(Recipe):
 
     def in_equal_epochs(self, arm: str, replicate: int) -> Unit:
         """Name an arm's training for the second analysis; its first one where both agree."""
-        return Unit(arm, replicate, self._times_cells(arm) != self._times_cells(self.baseline))
+        return Unit(arm, replicate, self._times_updates(arm) != 1)
 
-    def training_of(self, unit: Unit) -> TrainingRecipe:
-        """Say what one unit trains: the arm's cells and augmentation, the replicate's seed."""
-        special, shared = self.arms[unit.arm], self.training
-        cells = shared.train_cells
-        times = self._times_cells(unit.arm) / self._times_cells(self.baseline)
-        times = times if unit.equal_epochs else 1.0
+    def training_of(self, unit: Unit) -> AnyTraining:
+        """Say what one unit trains: the arm's cells and training, the replicate's seed."""
+        special = self.arms[unit.arm]
+        cells = self.training.train_cells
+        stated = training_of_arm(self.training, special)
+        update = {
+            "train_cells": cells and round(cells * special.times_originals),
+            "seed": key(self.seed, "replicate", unit.replicate) % 2**31,
+        }
+        if unit.equal_epochs and isinstance(stated, TrainingRecipe):
+            stated = longer(stated, self._times_updates(unit.arm))
+        return stated.model_copy(update=update)
 
-        def scaled(updates: int) -> int:
-            return max(1, round(updates * times)) if updates else 0
+    def _times_updates(self, arm: str) -> float:
+        """Say how many times its updates an arm does for as many rounds as the baseline's."""
+        own, other = (self._updates_a_round(name) for name in (arm, self.baseline))
+        return own / other if own and other else 1
 
-        return shared.model_copy(
-            update={
-                "augmentation": special.augmentation,
-                "augmentation_use": special.augmentation_use,
-                "copies": special.copies,
-                "train_cells": cells and round(cells * special.times_originals),
-                "updates": scaled(shared.updates),
-                "validate_every": scaled(shared.validate_every),
-                "warmup_updates": scaled(shared.warmup_updates),
-                "seed": key(self.seed, "replicate", unit.replicate) % 2**31,
-            }
-        )
-
-    def _times_cells(self, arm: str) -> float:
+    def _updates_a_round(self, arm: str) -> float | None:
+        """Count an arm's updates a round, up to a factor all arms share; none of a classical."""
         special = self.arms[arm]
-        return special.times_originals * (1 + special.copies)
+        training = training_of_arm(self.training, special)
+        if not isinstance(training, TrainingRecipe):
+            return None
+        return special.times_originals * (1 + special.copies) / training.batch_size
 
 
 def named_studies() -> list[str]:
@@ -174,3 +172,28 @@ def with_training(
     asked = {"replicates": replicates, "seed": seed, "equal_epochs": equal_epochs}
     value |= {name: new for name, new in asked.items() if new is not None}
     return StudyRecipe.from_mapping(value, where=f"the study {study.name}")
+
+
+def refuse_unheard(
+    study: StudyRecipe, *, model: str | None, size_px: int | None, updates: int | None
+) -> None:
+    """Refuse an option that no arm would hear, for each states its own.
+
+    Raises
+    ------
+    UsageError
+        If one is given.
+    """
+    own = [arm.training for arm in study.arms.values()]
+    stated = {
+        "--model": (model, ["model" in arm for arm in own]),
+        "--size-px": (size_px, ["size_px" in arm.get("preprocessing", {}) for arm in own]),
+        "--updates": (updates, ["updates" in arm or "classifier" in arm for arm in own]),
+    }
+    for option, (value, by_arm) in stated.items():
+        if value is not None and all(by_arm):
+            raise UsageError(
+                f"{option} {value} would change nothing: every arm of the study {study.name} "
+                "states its own. Nothing was started. Leave it out, or keep the study as a file "
+                f"(`leukoscope catalogue studies {study.name}`) and change it there."
+            )

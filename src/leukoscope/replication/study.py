@@ -1,5 +1,6 @@
 """The life of a study folder: its units are run folders, its tables follow from them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +8,20 @@ import polars as pl
 
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError, UsageError
-from leukoscope.models.weights import WeightsCard
+from leukoscope.models.cards import WeightsCard
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split
 from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import write_recipe
 from leukoscope.records.runs import read_done
+from leukoscope.replication.arms import start_of
 from leukoscope.replication.pictures import write_pictures
 from leukoscope.replication.recipe import StudyRecipe, Unit
+from leukoscope.replication.starts import check_networks
 from leukoscope.replication.tabulation import write_results
 from leukoscope.replication.units import run_id_of, unit_folder
-from leukoscope.training.run import sides_for, split_digest, test_cells, train_run
+from leukoscope.training.run import train_run
+from leukoscope.training.sides import sides_for, split_digest, test_cells
 
 _POOL_SHARE = 0.8
 """At most this share of the training pool is drawn: replicates must differ in their cells."""
@@ -27,7 +31,7 @@ def run_study(
     recipe: StudyRecipe,
     dataset: Dataset,
     *,
-    weights: WeightsCard | None,
+    weights: Mapping[str, WeightsCard],
     out: Path,
     device: str,
     test: Dataset | None = None,
@@ -40,8 +44,8 @@ def run_study(
         What to compare.
     dataset : Dataset
         With the split the recipe names.
-    weights : WeightsCard or None
-        Starting weights of all arms.
+    weights : mapping of str to WeightsCard
+        Starting weights of those arms that have any; see :func:`starts.with_starts`.
     out : Path
         The study folder; what is finished in it is kept.
     device : str
@@ -63,11 +67,12 @@ def run_study(
         If the split is missing, parts a group or has no test cells, or the test collection
         holds cells of the training pool.
     RunError
-        If a run fails, or the arms of a replicate did not start from equal weights.
+        If a run fails, or arms of one network did not start from equal weights in a replicate.
     """
     divided = sides_of(recipe, dataset, test)
     recipe = fitting_the_pool(recipe, divided)
     check_units(recipe, divided, weights)
+    check_networks(recipe, len(dataset.card.categories), weights)
     _begin(recipe, dataset, divided, test, out)
     todo = recipe.units()
     for done, unit in enumerate(todo):
@@ -76,7 +81,7 @@ def run_study(
         train_run(
             dataset,
             recipe.training_of(unit),
-            weights=weights,
+            weights=weights.get(unit.arm),
             out=unit_folder(out, unit),
             device=device,
             run_id=run_id_of(recipe, unit),
@@ -90,7 +95,9 @@ def run_study(
     return out
 
 
-def check_units(recipe: StudyRecipe, divided: pl.DataFrame, weights: WeightsCard | None) -> None:
+def check_units(
+    recipe: StudyRecipe, divided: pl.DataFrame, weights: Mapping[str, WeightsCard]
+) -> None:
     """Refuse before anything is written what the first unit of an arm would refuse.
 
     Raises
@@ -99,7 +106,7 @@ def check_units(recipe: StudyRecipe, divided: pl.DataFrame, weights: WeightsCard
         If a side is empty, or the test holds what a run or the model behind the weights saw.
     """
     for arm in recipe.arms:
-        sides_for(divided, recipe.training_of(Unit(arm, 0)), weights)
+        sides_for(divided, recipe.training_of(Unit(arm, 0)), weights.get(arm))
 
 
 def sides_of(recipe: StudyRecipe, dataset: Dataset, test: Dataset | None) -> pl.DataFrame:
@@ -225,12 +232,14 @@ def _write_composition(divided: pl.DataFrame, out: Path) -> None:
 
 
 def _check_starts(recipe: StudyRecipe, out: Path) -> None:
-    """Refuse a study whose arms did not start from equal weights within a replicate."""
-    starts: dict[int, dict[Unit, str]] = {}
+    """Refuse a study whose arms of one network did not start alike within a replicate."""
+    starts: dict[tuple[int, str], dict[Unit, str]] = {}
     for unit in recipe.units():
-        digest = read_done(unit_folder(out, unit))["starting_weights_digest"]
-        starts.setdefault(unit.replicate, {})[unit] = digest
-    for replicate, found in starts.items():
+        digest = read_done(unit_folder(out, unit)).get("starting_weights_digest")
+        if digest is not None:
+            alike = (unit.replicate, start_of(recipe.training_of(unit)))
+            starts.setdefault(alike, {})[unit] = digest
+    for (replicate, _), found in starts.items():
         if len(set(found.values())) > 1:
             names = ", ".join(dict.fromkeys(unit.arm for unit in found))
             raise RunError(

@@ -13,7 +13,7 @@ from leukoscope.foundation import progress
 from leukoscope.records import shapes, tables
 from leukoscope.records.shapes import EQUAL_EPOCHS
 from leukoscope.replication.recipe import StudyRecipe, Unit
-from leukoscope.replication.units import read_history, read_predictions
+from leukoscope.replication.units import has_history, read_history, read_predictions
 
 
 def write_results(recipe: StudyRecipe, out: Path) -> None:
@@ -34,7 +34,8 @@ def write_results(recipe: StudyRecipe, out: Path) -> None:
         results.append(study_table(name, again, recipe.baseline, None))
         curves.append(_curves(recipe, out, name, recipe.in_equal_epochs))
     histories = pl.concat(curves)
-    results.append(convergence_table(histories))
+    if not histories.is_empty():
+        results.append(convergence_table(histories))
     replicates = {arm: list(runs.values()) for arm, runs in predictions.items()}
     missed = missed_table(replicates)
     tables.write_both(out, "curves", histories, shapes.CURVES)
@@ -60,11 +61,14 @@ def _predictions(
 def _curves(
     recipe: StudyRecipe, out: Path, name: str, unit_of: Callable[[str, int], Unit]
 ) -> pl.DataFrame:
+    """Gather the histories of the arms that are trained by updates; an empty table without any."""
     parts = [
         read_history(out, unit_of(arm, replicate)).with_columns(
             study=pl.lit(name), arm=pl.lit(arm), replicate=pl.lit(replicate, dtype=pl.Int32)
         )
         for arm in recipe.arms
         for replicate in range(recipe.replicates)
+        if has_history(out, unit_of(arm, replicate))
     ]
-    return tables.check(pl.concat(parts), shapes.CURVES)
+    none = pl.DataFrame(schema=shapes.CURVES.columns)
+    return tables.check(pl.concat(parts) if parts else none, shapes.CURVES)

@@ -27,6 +27,11 @@ def read_predictions(study: Path, unit: Unit) -> pl.DataFrame:
     return tables.read_table(unit_folder(study, unit) / "predictions.parquet", shapes.PREDICTIONS)
 
 
+def has_history(study: Path, unit: Unit) -> bool:
+    """Tell whether a unit was trained by updates: a classical model is fitted in one go."""
+    return (unit_folder(study, unit) / "history.csv").is_file()
+
+
 def read_history(study: Path, unit: Unit) -> pl.DataFrame:
     """Read how a unit's training went: a row each time validation was scored."""
     return history_of(unit_folder(study, unit))

@@ -125,6 +125,7 @@ def convergences(page: StudyPage, found: pl.DataFrame) -> list[Convergence]:
     return [
         Convergence(arm, tuple(_spread(found, arm, metric) for metric in CONVERGENCES.values()))
         for arm in arm_order(page)
+        if not found.filter(pl.col("arm") == arm).is_empty()
     ]
 
 
@@ -194,7 +195,7 @@ def _figure(page: StudyPage, name: str, table: pl.DataFrame, found: pl.DataFrame
     return CurveFigure(
         name,
         QUANTITIES[name],
-        tuple(panel(arm) for arm in arm_order(page)),
+        tuple(panel(arm) for arm in arm_order(page) if arm in set(table["arm"])),
         tuple((x(at), wording.count(at)) for at in axes.ticks(0, last, most=4)),
         tuple(ticks),
     )

@@ -17,7 +17,7 @@ def limits(page: StudyPage, scores: Scores) -> list[str]:
     return [
         (
             "All training draws come from one pool of cells, so the answer is conditional on this "
-            "pool, this model and this recipe."
+            "pool, and on the models and the training that were compared."
         ),
         (
             "The validation and test cells are the same in every arm and replicate; the best state "

@@ -12,6 +12,7 @@ from leukoscope.foundation.errors import DataError
 from leukoscope.records import shapes, tables
 from leukoscope.records.categories import read_as
 from leukoscope.records.recipes import read_yaml
+from leukoscope.reporting import wording
 from leukoscope.reporting.contents import UNITS, StudyPage
 
 
@@ -64,7 +65,7 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
         curves=_if_there(folder / "curves.parquet", shapes.CURVES),
         missed=_if_there(folder / "missed.parquet", shapes.MISSED),
         pictures=_pictures(folder) if pictures else None,
-        notes=_notes(data, composition),
+        notes=[*_notes(data, composition), *_on_budget(recipe)],
     )
 
 
@@ -87,6 +88,8 @@ def _provenance(
     folder: Path, recipe: dict[str, Any], data: dict[str, Any]
 ) -> list[tuple[str, str]]:
     training = recipe["training"]
+    own = {arm: text for arm, stated in recipe["arms"].items() if (text := _own(stated))}
+    unless = "; an arm may state otherwise, below" if own else ""
     run = files.read_json(folder / "units" / recipe["baseline"] / "00" / "dataset.json")
     machines = [files.read_json(path) for path in _environments(folder)]
     return [
@@ -97,14 +100,15 @@ def _provenance(
         *_tested(data),
         ("Split", data.get("split") or "not stated"),
         ("Digest of the split", data.get("split_digest") or "not stated"),
-        ("Model", f"{training['model']}, {training['preprocessing']['size_px']} px"),
-        ("Starting weights", _weights(training)),
-        ("Training", _training(training)),
+        ("Model", f"{training['model']}, {training['preprocessing']['size_px']} px{unless}"),
+        ("Starting weights", f"{_weights(training['weights'])}{unless}"),
+        ("Training", f"{_training(recipe)}{unless}"),
+        *((f"Arm {arm}", text) for arm, text in own.items()),
         (
             "Training cells a run",
             f"{run['n_cells']['train']} in the baseline, drawn anew",
         ),
-        ("Kept weights", "those with the best validation macro-F; the test was read once a run"),
+        ("Kept weights", f"{_kept(training)}; the test was read once a run"),
         ("Seed", str(recipe["seed"])),
         *_distinct("Machine", [_machine(each) for each in machines]),
         *_distinct("Software", [_packages(each) for each in machines]),
@@ -171,16 +175,58 @@ def _packages(environment: dict[str, Any]) -> str:
     return ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
 
 
-def _weights(training: dict[str, Any]) -> str:
-    weights = training["weights"]
+def _weights(weights: dict[str, Any] | None) -> str:
     if weights is None:
         return "random"
     return f"{weights['name']} (licence {weights['licence']}), sha256 {weights['sha256'][:16]}…"
 
 
-def _training(training: dict[str, Any]) -> str:
+def _training(recipe: dict[str, Any]) -> str:
+    training = recipe["training"]
+    classical = any(arm.get("training", {}).get("classifier") for arm in recipe["arms"].values())
+    updates = f"{training['updates']} updates in every arm"
+    updates += " but the classical ones, which do none" if classical else ""
+    if recipe.get("budget") == "equal-time":
+        updates = "equal time, each arm as many updates as it states"
     return (
-        f"{training['updates']} updates of {training['batch_size']} cells in every arm, "
+        f"{updates}, of {training['batch_size']} cells, "
         f"{training['optimiser']}, learning rate {training['learning_rate']:g}, "
         f"{training['schedule']} schedule, validation every {training['validate_every']} updates"
     )
+
+
+def _kept(training: dict[str, Any]) -> str:
+    chosen = training.get("choose_by", "macro_f")
+    name = "loss" if chosen == "loss" else wording.metric_name(chosen)
+    return f"those with the best validation {name}"
+
+
+def _own(arm: dict[str, Any]) -> str:
+    """Say what an arm's training has of its own; empty where it has nothing."""
+    stated = [f"{key}: {_plain(value)}" for key, value in arm.get("training", {}).items()]
+    if arm.get("origin"):
+        stated.append(f"starting weights: {_weights(arm['origin'])}")
+    return "; ".join(stated)
+
+
+def _plain(value: Any) -> str:
+    """Write a value of a recipe on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list):
+        return " / ".join(map(_plain, value)) or "none"
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    return str(value)
+
+
+def _on_budget(recipe: dict[str, Any]) -> list[str]:
+    """Say of arms that get equal time what that means."""
+    if recipe.get("budget") != "equal-time":
+        return []
+    return [
+        (
+            "The arms were meant to take equal time, not equal updates: each did as many updates "
+            "as it states. On another machine these would take other times, and may rank otherwise."
+        )
+    ]

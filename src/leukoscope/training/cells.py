@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp, factorial
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +11,39 @@ import polars as pl
 
 from leukoscope.augmentation.batch import apply_batch
 from leukoscope.augmentation.draw import Draw, draw
-from leukoscope.foundation.streams import stream
+from leukoscope.foundation.streams import stream, uniform
 from leukoscope.intake.store import PixelStore
 from leukoscope.training.recipe import TrainingRecipe
+
+# Chances that a Poisson number of mean 1 is at most 0, 1, … : beyond 12, one in ten milliards.
+_POISSON = np.cumsum([exp(-1) / factorial(times) for times in range(13)])
+
+
+class Store(Protocol):
+    """Give pixels, or features of a frozen part of the network, by row."""
+
+    def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Copy some rows into memory: uint8 pixels, or float32 features of augmented cells."""
+        ...
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Hold the cells of one side: names, codes of their categories, rows in the pixel store."""
+    """Hold the cells of one side: names, codes of their categories, rows in their store."""
 
     cell_ids: Sequence[str]
     codes: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
-    store: PixelStore
+    store: Store
     copies: npt.NDArray[np.int64]
     """0 where the cell stands for itself, 1, 2, … where for one of its augmented copies."""
+    families: Sequence[str] = ()
+    """Which cells must stay together; without names each cell is a family of its own."""
+
+
+def holds_features(cells: Cells) -> bool:
+    """Tell whether a store gives float32 features, which are augmented already, and no pixels."""
+    return cells.store.take(cells.rows[:1]).dtype == np.float32
 
 
 def gather(
@@ -39,7 +59,23 @@ def gather(
         np.tile(store.rows(part["content"].to_list()), times),
         store,
         np.repeat(np.arange(times), part.height),
+        part["family"].to_list() * times if "family" in part.columns else (),
     )
+
+
+def order_of(
+    cells: Cells, update: int, recipe: TrainingRecipe
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Say which cells an update sees and how often each was seen before, by the recipe's sampling.
+
+    Returns
+    -------
+    places, visits : numpy.ndarray of int64, shape (batch_size,)
+        As :func:`batch_places` and :func:`balanced_places` give them.
+    """
+    if recipe.sampling == "balanced":
+        return balanced_places(update, recipe.batch_size, cells.codes, recipe.seed)
+    return batch_places(update, recipe.batch_size, len(cells.cell_ids), recipe.seed)
 
 
 def batch_places(
@@ -65,6 +101,74 @@ def batch_places(
         chosen = visits == visit
         places[chosen] = stream(seed, "order", visit).permutation(n_cells)[within[chosen]]
     return places, visits
+
+
+def balanced_places(
+    update: int, batch_size: int, codes: npt.NDArray[np.int64], seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Say the same where every category comes equally often, however many cells it has.
+
+    The order is a chain of rounds, in each of which every category that has cells comes once, in
+    a fresh order; the cells of a category come in a chain of fresh permutations of their own. It
+    follows from the arguments alone.
+
+    Returns
+    -------
+    places : numpy.ndarray of int64, shape (batch_size,)
+        Indices of cells.
+    visits : numpy.ndarray of int64, shape (batch_size,)
+        The visit number of each: no cell is seen again before all of its category are.
+    """
+    present = np.unique(codes)
+    position = np.arange(update * batch_size, (update + 1) * batch_size)
+    rounds, within = position // len(present), position % len(present)
+    drawn = np.empty(batch_size, dtype=np.int64)
+    for number in np.unique(rounds).tolist():
+        order = stream(seed, "categories", number).permutation(present)
+        drawn[rounds == number] = order[within[rounds == number]]
+    places, visits = np.empty_like(drawn), np.empty_like(drawn)
+    for code in np.unique(drawn).tolist():
+        chosen, own = drawn == code, np.flatnonzero(codes == code)
+        # A category comes once a round: the round's number says how often it came before.
+        visits[chosen], turn = np.divmod(rounds[chosen], len(own))
+        for visit in np.unique(visits[chosen]).tolist():
+            here = np.flatnonzero(chosen)[visits[chosen] == visit]
+            order = stream(seed, "order", code, visit).permutation(own)
+            places[here] = order[turn[visits[chosen] == visit]]
+    return places, visits
+
+
+def bag_weights(
+    cells: Cells, places: npt.NDArray[np.int64], n_networks: int, seed: int
+) -> npt.NDArray[np.float32]:
+    """Say how often some cells are in the bootstrap bag of each of several networks.
+
+    A bag holds each family k times, k drawn from a Poisson distribution of mean 1: for many
+    families this is drawing as many with replacement as there are, and it needs no memory. Whole
+    families, because the cells of one hardly differ: a bag that held half of them would lack none.
+
+    Parameters
+    ----------
+    cells : Cells
+        The training cells.
+    places : numpy.ndarray of int64, shape (n,)
+        Which of them.
+    n_networks : int
+        Number of networks.
+    seed : int
+        The bags follow from it, the network's number and the family's name.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, n_networks)
+        Whole numbers, 1 on the mean.
+    """
+    names = cells.families or cells.cell_ids
+    drawn = [
+        [uniform(1, seed, "bag", number, names[place])[0] for number in range(n_networks)]
+        for place in places.tolist()
+    ]
+    return np.searchsorted(_POISSON, drawn, side="right").astype(np.float32)
 
 
 def batch_draws(

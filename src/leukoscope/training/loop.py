@@ -9,27 +9,46 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from leukoscope.augmentation.batch import apply_on_device
-from leukoscope.fitting.checkpoints import read_checkpoint, write_checkpoint
-from leukoscope.fitting.optimisers import make_optimiser, plateau_factor, rate_at
+from leukoscope.fitting.averaging import Average, averaged, start_average, update_average
+from leukoscope.fitting.checkpoints import read_checkpoint, read_facts, write_checkpoint
+from leukoscope.fitting.memory import in_parts, memory_errors
+from leukoscope.fitting.optimisers import make_optimiser, set_rate
+from leukoscope.fitting.schedules import plateau_factor, rate_at
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import RunError
 from leukoscope.models.backbones import seeded
-from leukoscope.models.prediction import predict_logits, to_tensor
-from leukoscope.stats.scores import confusion_matrix, scores
-from leukoscope.training.cells import Cells, batch_draws, batch_pixels, batch_places
+from leukoscope.models.prediction import predict_logits
+from leukoscope.training.batches import cells_loss, network_input
+from leukoscope.training.cells import Cells, holds_features, order_of
+from leukoscope.training.history import (
+    is_worse,
+    merit,
+    rows_after,
+    validation_scores,
+    without_best,
+)
 from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.stages import (
+    check_stages,
+    first_update,
+    freeze,
+    rate_factors,
+    recipe_of,
+    stage_at,
+    without_frozen,
+)
 
+Numbers = npt.NDArray[np.int64]
 _CHECKPOINT_EVERY_S = 20.0
+_VALIDATED_AT_ONCE = 128
 
 
 @dataclass
@@ -38,8 +57,16 @@ class Fit:
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
+    trainable: frozenset[str] = frozenset()
+    """Parameters that learn where nothing is frozen."""
+    resting: list[nn.Module] = field(default_factory=list)
+    """Frozen modules, which stay in evaluation mode."""
+    stage: int = 0
     update: int = 0
+    parts: int = 1
+    """In how many parts memory makes us do each batch."""
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: Average = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -54,13 +81,14 @@ def fit(
     run: Path,
     device: torch.device,
     precision: str,
+    checkpoint_every_s: float = _CHECKPOINT_EVERY_S,
 ) -> Fit:
     """Fit a network, going on from the run's checkpoint if there is one.
 
     Parameters
     ----------
     network : torch.nn.Module
-        At its starting weights.
+        At its starting weights; where the cells' store gives features, what is left of it.
     train, validation : Cells
         What it learns from, and what chooses among its stages.
     recipe : TrainingRecipe
@@ -71,6 +99,8 @@ def fit(
         Where to compute.
     precision : str
         ``"float32"`` or ``"bfloat16"``.
+    checkpoint_every_s : float
+        A checkpoint is written at each validation, and when this time has passed.
 
     Returns
     -------
@@ -79,93 +109,133 @@ def fit(
 
     Raises
     ------
+    RecipeError, UsageError
+        If the network cannot go through the recipe's stages.
     RunError
-        If the loss is not finite or the disk is full; the last checkpoint stands.
+        If the loss or its gradient is not finite, memory does not hold a few cells, or the disk
+        is full; the last checkpoint stands.
     """
-    state = begin(network, recipe, device)
-    checkpoint = run / "checkpoint.safetensors"
-    if checkpoint.is_file():
-        state.best, facts = read_checkpoint(checkpoint, network, state.optimiser)
-        state.update, state.history = facts["update"], facts["history"]
-        state.loss_sum, state.loss_count = facts["loss_sum"], facts["loss_count"]
-    last_written = time.monotonic()
-    while not is_over(state, recipe):
-        progress.tell("training", state.update, recipe.updates)
-        one_update(state, train, recipe, device, precision)
-        is_due = state.update % recipe.validate_every == 0 or state.update == recipe.updates
-        if is_due:
-            validate(state, train, validation, recipe, device)
-            _write_history(run, state.history)
-        if is_due or time.monotonic() - last_written > _CHECKPOINT_EVERY_S:
-            write_checkpoint(checkpoint, network, state.optimiser, state.best, _facts(state))
-            last_written = time.monotonic()
+    if holds_features(train):
+        recipe = without_frozen(recipe)
+    with memory_errors():
+        state = begin(network, recipe, device)
+        checkpoint = run / "checkpoint.safetensors"
+        if checkpoint.is_file():
+            go_on(state, recipe, checkpoint)
+        last_written = time.monotonic()
+        while not is_over(state, recipe):
+            progress.tell("training", state.update, recipe.updates)
+            one_update(state, train, recipe, device, precision)
+            is_due = state.update % recipe.validate_every == 0 or state.update == recipe.updates
+            if is_due:
+                validate(state, train, validation, recipe, device)
+                _write_history(run, state.history)
+            if is_due or time.monotonic() - last_written > checkpoint_every_s:
+                write_checkpoint(checkpoint, network, state.optimiser, _kept(state), _facts(state))
+                last_written = time.monotonic()
     progress.tell("training", recipe.updates, recipe.updates)
     _write_history(run, state.history)
     return state
 
 
 def begin(network: nn.Module, recipe: TrainingRecipe, device: torch.device) -> Fit:
-    """Bring a network to a device, in the layout convolutions like, and give it an optimiser."""
+    """Bring a network to a device, in the layout convolutions like, and to its first stage.
+
+    Raises RecipeError or UsageError if it cannot go through the recipe's stages.
+    """
+    check_stages(network, recipe)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.train()
-    optimiser = make_optimiser(
-        recipe.optimiser,
-        network.parameters(),
-        rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
-    return Fit(network, optimiser)
+    trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
+    state = Fit(network, _optimiser(network, recipe_of(recipe, 0)), trainable)
+    enter(state, recipe, 0)
+    if recipe.average_decay is not None:
+        state.average = start_average(network)
+    return state
+
+
+def enter(state: Fit, recipe: TrainingRecipe, stage: int) -> None:
+    """Bring a fit to the beginning of a stage: other layers learn, by a fresh optimiser."""
+    own = recipe_of(recipe, stage)
+    state.stage = stage
+    state.network.zero_grad(set_to_none=True)
+    state.resting = freeze(state.network, own.frozen_groups, state.trainable)
+    _wake(state)
+    state.optimiser = _optimiser(state.network, own)
+
+
+def go_on(state: Fit, recipe: TrainingRecipe, checkpoint: Path) -> None:
+    """Bring a fit to where its checkpoint was written. Raises DataError if that is broken."""
+    # The optimiser a checkpoint fills is that of the stage it was written in.
+    enter(state, recipe, read_facts(checkpoint).get("stage", 0))
+    kept, facts = read_checkpoint(checkpoint, state.network, state.optimiser)
+    state.best, state.average = kept.get("best", {}), kept.get("average", {})
+    state.update, state.history = facts["update"], facts["history"]
+    state.parts = facts.get("parts", 1)
+    state.loss_sum, state.loss_count = facts["loss_sum"], facts["loss_count"]
 
 
 def one_update(
     state: Fit, train: Cells, recipe: TrainingRecipe, device: torch.device, precision: str
 ) -> None:
-    """Do one optimiser update. Raises RunError if the loss is not finite."""
-    _set_rate(state, recipe)
-    places, visits = batch_places(state.update, recipe.batch_size, len(train.cell_ids), recipe.seed)
-    batch = network_input(train, places, visits, recipe, device)
-    target = torch.from_numpy(train.codes[places]).to(device)
-    with seeded(recipe.seed, "update", state.update):
-        enabled = precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
-            logits = state.network(batch)
-        if logits.ndim == 3:
-            # Several networks in one: each answers for itself and learns by itself.
-            target = target.repeat_interleave(logits.shape[1])
-            logits = logits.flatten(0, 1)
-        loss = functional.cross_entropy(
-            logits.float(), target, label_smoothing=recipe.label_smoothing
-        )
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
-    value = float(loss.detach())
-    _refuse_infinite("training", value, state.update + 1)
-    state.loss_sum, state.loss_count = state.loss_sum + value, state.loss_count + 1
+    """Do one optimiser update.
+
+    Raises RunError if the loss or its gradient is not finite, or memory does not hold two cells;
+    weights and optimiser are then as they were.
+    """
+    stage = stage_at(recipe, state.update)
+    if stage != state.stage:
+        enter(state, recipe, stage)
+    own = recipe_of(recipe, stage)
+    set_rate(state.optimiser, _rate(state, recipe, own))
+    places, visits = order_of(train, state.update, own)
+    statistics = [value.clone() for value in state.network.buffers()]
+
+    def gradient(parts: int) -> float:
+        # A try that ran out of memory half way may have changed the statistics.
+        for value, before in zip(state.network.buffers(), statistics, strict=True):
+            value.copy_(before)
+        batches = zip(np.array_split(places, parts), np.array_split(visits, parts), strict=True)
+        return mean_gradient(state, train, list(batches), own, device, precision)
+
+    value, parts = in_parts(gradient, parts=state.parts, most=max(1, len(places) // 2))
+    _tell_parts(state, parts, len(places))
+    _refuse_infinite("training loss", value, state.update + 1)
+    _clip(state, recipe.clip_norm)
+    state.optimiser.step()
     state.update += 1
+    if recipe.average_decay is not None:
+        update_average(state.average, state.network, state.update, decay=recipe.average_decay)
+    state.loss_sum, state.loss_count = state.loss_sum + value, state.loss_count + 1
 
 
-def network_input(
+def mean_gradient(
+    state: Fit,
     train: Cells,
-    places: npt.NDArray[np.int64],
-    visits: npt.NDArray[np.int64],
+    batches: Sequence[tuple[Numbers, Numbers]],
     recipe: TrainingRecipe,
     device: torch.device,
-) -> Tensor:
-    """Read a batch, augment it and make it the network's input; a GPU augments it itself.
+    precision: str,
+) -> float:
+    """Compute the gradient of the mean loss of a batch that comes in parts.
 
     Returns
     -------
-    torch.Tensor of float32, shape (batch_size, 3, size_px, size_px)
-        See :func:`prediction.to_tensor`. Either way the same, but for a level here and there; see
-        :func:`batch.apply_on_device`.
+    float
+        The mean loss; the gradient is left with the parameters.
     """
-    if device.type != "cuda":
-        pixels = batch_pixels(train, places, visits, recipe)
-        return to_tensor(pixels, recipe.preprocessing, device)
-    stored = torch.from_numpy(train.store.take(train.rows[places])).to(device)
-    augmented = apply_on_device(batch_draws(train, places, visits, recipe), stored)
-    return to_tensor(augmented, recipe.preprocessing, device)
+    state.network.zero_grad(set_to_none=True)
+    n_cells = sum(len(places) for places, _ in batches)
+    total = torch.zeros((), device=device)
+    with seeded(recipe.seed, "update", state.update):
+        for places, visits in batches:
+            batch = network_input(train, places, visits, recipe, device)
+            enabled = precision == "bfloat16"
+            with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
+                logits = state.network(batch)
+            mean = cells_loss(logits.float(), train, places, recipe) / n_cells
+            mean.backward()  # type: ignore[no-untyped-call]
+            total += mean.detach()
+    return float(total)
 
 
 def validate(
@@ -177,51 +247,38 @@ def validate(
 ) -> None:
     """Score validation, add a row to the history, and keep the weights if they are the best.
 
-    Raises RunError if the loss is not finite.
+    Scored is the mean of the weights where one is kept. Raises RunError if the loss is not finite.
     """
-    logits = predict_logits(
-        state.network,
-        lambda part: validation.store.take(validation.rows[part]),
-        len(validation.rows),
-        recipe.preprocessing,
-        device,
-    )
-    loss = functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(validation.codes))
-    _refuse_infinite("validation", float(loss), state.update)
-    found = scores(confusion_matrix(validation.codes, logits.argmax(axis=1), logits.shape[1]))
-    row = {
-        "update": state.update,
-        "rounds": state.update * recipe.batch_size / len(train.cell_ids),
-        "learning_rate": state.optimiser.param_groups[0]["lr"],
-        "train_loss": state.loss_sum / max(1, state.loss_count),
-        "validation_loss": float(loss),
-        "validation_accuracy": float(found["accuracy"]),
-        "validation_balanced_accuracy": float(found["balanced_accuracy"]),
-        "validation_macro_f": float(found["macro_f"]),
-    }
-    row["is_best"] = all(_merit(row) > _merit(earlier) for earlier in state.history)
+    with averaged(state.network, state.average):
+        logits = _validation_logits(state, validation, recipe, device)
+        row = {
+            "update": state.update,
+            "stage": state.stage,
+            "rounds": state.update * recipe.batch_size / len(train.cell_ids),
+            "learning_rate": state.optimiser.param_groups[0]["lr"],
+            "parts": state.parts,
+            "train_loss": state.loss_sum / max(1, state.loss_count),
+            **validation_scores(validation.codes, logits),
+        }
+        _refuse_infinite("validation loss", row["validation_loss"], state.update)
+        worth = merit(row, recipe.choose_by)
+        row["is_best"] = all(worth > merit(each, recipe.choose_by) for each in state.history)
+        if row["is_best"]:
+            state.best = start_average(state.network)
+    _wake(state)
     state.history.append(row)
     state.loss_sum, state.loss_count = 0.0, 0
-    if row["is_best"]:
-        state.best = {name: v.detach().clone() for name, v in state.network.state_dict().items()}
-
-
-def _refuse_infinite(side: str, loss: float, update: int) -> None:
-    if not math.isfinite(loss):
-        raise RunError(
-            f"The {side} loss became {loss} at update {update}. The last checkpoint is untouched. "
-            "Start a new run with a lower learning_rate."
-        )
 
 
 def is_over(state: Fit, recipe: TrainingRecipe) -> bool:
-    """Tell whether all updates are done, or validation has not improved for too long."""
+    """Tell whether all updates are done, or the last stage's validation bids us stop."""
     if state.update >= recipe.updates:
         return True
-    if recipe.patience is None or not state.history:
-        return False
-    best = max(place for place, row in enumerate(state.history) if row["is_best"])
-    return len(state.history) - 1 - best >= recipe.patience
+    last = max(0, len(recipe.stages) - 1)
+    rows = rows_after(state.history, first_update(recipe, last))
+    if recipe.patience is not None and without_best(rows) >= recipe.patience:
+        return True
+    return recipe.stop_when_worse and is_worse(rows)
 
 
 def best_row(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -229,32 +286,99 @@ def best_row(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return [row for row in history if row["is_best"]][-1]
 
 
-def _merit(row: dict[str, Any]) -> tuple[float, float]:
-    return row["validation_macro_f"], -row["validation_loss"]
+def _validation_logits(
+    state: Fit, validation: Cells, recipe: TrainingRecipe, device: torch.device
+) -> npt.NDArray[np.float64]:
+    n_cells = len(validation.rows)
+
+    def logits(parts: int) -> npt.NDArray[np.float64]:
+        at_once = _VALIDATED_AT_ONCE // parts
+        chunks = [validation.rows[at : at + at_once] for at in range(0, n_cells, at_once)]
+        found = [
+            predict_logits(
+                state.network,
+                lambda part, rows=rows: validation.store.take(rows[part]),  # type: ignore[misc]
+                len(rows),
+                recipe.preprocessing,
+                device,
+            )
+            for rows in chunks
+        ]
+        return np.concatenate(found)
+
+    most = _VALIDATED_AT_ONCE // 2
+    return in_parts(logits, parts=min(state.parts, most), most=most)[0]
 
 
-def _set_rate(state: Fit, recipe: TrainingRecipe) -> None:
-    rate = rate_at(
-        recipe.schedule,
-        state.update,
-        rate=recipe.learning_rate,
-        updates=recipe.updates,
-        warmup_updates=recipe.warmup_updates,
+def _optimiser(network: nn.Module, own: TrainingRecipe) -> torch.optim.Optimizer:
+    return make_optimiser(
+        own.optimiser,
+        network.parameters(),
+        rate=own.learning_rate,
+        weight_decay=own.weight_decay,
+        factors=rate_factors(network, own.rate_decay),
     )
-    if recipe.schedule == "plateau":
-        merits = [row["validation_macro_f"] for row in state.history]
-        rate *= plateau_factor(merits, patience=recipe.plateau_patience)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
+
+
+def _rate(state: Fit, recipe: TrainingRecipe, own: TrainingRecipe) -> float:
+    rate = rate_at(
+        own.schedule,
+        state.update - first_update(recipe, state.stage),
+        rate=own.learning_rate,
+        updates=own.updates,
+        warmup_updates=own.warmup_updates,
+        step_every=own.step_every,
+        factor=own.rate_factor,
+    )
+    if own.schedule != "plateau":
+        return rate
+    rows = rows_after(state.history, first_update(recipe, state.stage))
+    merits = [merit(row, own.choose_by)[0] for row in rows]
+    return rate * plateau_factor(merits, patience=own.plateau_patience, factor=own.rate_factor)
+
+
+def _clip(state: Fit, clip_norm: float | None) -> None:
+    learning = [p for p in state.network.parameters() if p.grad is not None]
+    norm = nn.utils.get_total_norm([cast("Tensor", p.grad) for p in learning])
+    _refuse_infinite("gradient's norm", float(norm), state.update + 1)
+    if clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(learning, clip_norm, norm)
+
+
+def _refuse_infinite(what: str, value: float, update: int) -> None:
+    if not math.isfinite(value):
+        raise RunError(
+            f"The {what} became {value} at update {update}. The last checkpoint is untouched. "
+            "Start a new run with a lower learning_rate, or with clip_norm: 1."
+        )
+
+
+def _tell_parts(state: Fit, parts: int, n_cells: int) -> None:
+    if parts == state.parts:
+        return
+    state.parts = parts
+    batch_norms = (nn.modules.batchnorm._BatchNorm, nn.SyncBatchNorm)
+    has_statistics = any(isinstance(m, batch_norms) and m.training for m in state.network.modules())
+    progress.note(
+        f"Memory does not hold {n_cells} cells at once: from update {state.update + 1} on each "
+        f"batch is done in {parts} parts, whose gradients add up to the same"
+        + (", but batch normalisation sees a part at a time." if has_statistics else ".")
+    )
+
+
+def _wake(state: Fit) -> None:
+    state.network.train()
+    for module in state.resting:
+        module.eval()
+
+
+def _kept(state: Fit) -> dict[str, dict[str, Tensor]]:
+    return {"best": state.best, "average": state.average}
 
 
 def _facts(state: Fit) -> dict[str, Any]:
-    return {
-        "update": state.update,
-        "history": state.history,
-        "loss_sum": state.loss_sum,
-        "loss_count": state.loss_count,
-    }
+    names = ("stage", "update", "parts", "history", "loss_sum", "loss_count")
+    return {name: getattr(state, name) for name in names}
 
 
 def _write_history(run: Path, history: Sequence[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from leukoscope.fitting.machine import choose_device, choose_precision, keep_memory
 from leukoscope.foundation.streams import stream
@@ -13,14 +14,17 @@ from leukoscope.intake.store import PixelStore
 from leukoscope.models.backbones import build
 from leukoscope.models.prediction import predict_logits
 from leukoscope.training.cells import Cells
-from leukoscope.training.loop import begin, one_update
+from leukoscope.training.loop import Fit, begin, one_update
 from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.stages import first_update, recipe_of
 
 _WARM, _TIMED = 2, 5
 
 
 class Pace(NamedTuple):
-    """Hold the seconds of one update and of one predicted cell, and the weights' size."""
+    """Hold the seconds of one update, the mean over stages, and of one predicted cell, and the
+    number of weights.
+    """
 
     update_s: float
     predict_s: float
@@ -54,7 +58,7 @@ def measure_pace(recipe: TrainingRecipe, n_categories: int, device: str) -> Pace
     network = build(recipe, n_categories, recipe.preprocessing.size_px, seed=recipe.seed)
     state = begin(network, recipe, chosen)
     cells = _noise(recipe, n_categories)
-    update_s = _median_s(lambda: one_update(state, cells, recipe, chosen, choose_precision(chosen)))
+    update_s = _mean_update_s(state, cells, recipe, chosen)
     n_cells = len(cells.rows)
     batch_s = _median_s(
         lambda: predict_logits(
@@ -67,6 +71,20 @@ def measure_pace(recipe: TrainingRecipe, n_categories: int, device: str) -> Pace
     )
     n_weights = sum(value.numel() for value in network.state_dict().values())
     return Pace(update_s, batch_s / n_cells, n_weights)
+
+
+def _mean_update_s(state: Fit, cells: Cells, recipe: TrainingRecipe, device: torch.device) -> float:
+    seconds = 0.0
+    for number in range(max(1, len(recipe.stages))):
+        begin_at = first_update(recipe, number)
+
+        def work(begin_at: int = begin_at) -> None:
+            # A stage may be shorter than the updates that are timed: each is its first.
+            state.update = begin_at
+            one_update(state, cells, recipe, device, choose_precision(device))
+
+        seconds += _median_s(work) * recipe_of(recipe, number).updates
+    return seconds / recipe.updates
 
 
 def _noise(recipe: TrainingRecipe, n_categories: int) -> Cells:

@@ -2,9 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,36 +12,32 @@ from torch import nn
 
 from leukoscope.fitting.machine import choose_device, choose_precision, describe, keep_memory
 from leukoscope.foundation import files
-from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.foundation.errors import UsageError
 from leukoscope.intake.store import open_store
-from leukoscope.intake.stratified import training_draw
 from leukoscope.models.backbones import build, check_size
+from leukoscope.models.cards import WeightsCard
 from leukoscope.models.folders import write_model
 from leukoscope.models.predictions import prediction_table
-from leukoscope.models.weights import WeightsCard, load_weights
+from leukoscope.models.probes import WITHOUT_NETWORK
+from leukoscope.models.weights import load_weights
 from leukoscope.records import shapes, tables
-from leukoscope.records.categories import read_as
 from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
-from leukoscope.records.lineage import is_copy
 from leukoscope.records.recipes import write_recipe
-from leukoscope.records.runs import (
-    ModelCard,
-    NetworkRecipe,
-    SeenCells,
-    is_finished,
-    is_seen,
-    seen_of,
-)
+from leukoscope.records.runs import ModelCard, NetworkRecipe, SeenCells, is_finished, seen_of
+from leukoscope.stats.temperature import fit_temperature
 from leukoscope.training.cells import gather
-from leukoscope.training.loop import Fit, best_row, fit
-from leukoscope.training.recipe import TrainingRecipe
-
-_USED = ("cell_id", "path", "content", "category", "case", "family", "origin")
+from leukoscope.training.frozen import cacheable, frozen_cells
+from leukoscope.training.loop import best_row, fit
+from leukoscope.training.probe import ProbeRecipe, fit_probe
+from leukoscope.training.recipe import FitRecipe, TrainingRecipe
+from leukoscope.training.recipes import load_training
+from leukoscope.training.sides import of_people, seen_sides, sides_for, split_digest, test_cells
+from leukoscope.training.stages import refuse_frozen_random, without_frozen
 
 
 def train_run(
     dataset: Dataset,
-    recipe: TrainingRecipe,
+    recipe: FitRecipe,
     *,
     weights: WeightsCard | None,
     out: Path,
@@ -56,7 +51,7 @@ def train_run(
     ----------
     dataset : Dataset
         With a split of the recipe's name.
-    recipe : TrainingRecipe
+    recipe : TrainingRecipe or ProbeRecipe
         What to do.
     weights : WeightsCard or None
         The starting weights the recipe names.
@@ -82,6 +77,8 @@ def train_run(
     DataError
         If the split is missing or parts a group, training holds one category only, a
         picture is gone, or the test collection holds cells of the training pool.
+    RecipeError
+        If parts are to be frozen that have no weights but random ones.
     RunError
         If the loss is not finite or the disk is full; the run can go on.
     """
@@ -108,127 +105,65 @@ def train_run(
         _sweep(out)
         torch.set_num_threads(begun["threads"])
         keep_memory()
-        categories = dataset.card.categories
-        seen = pl.concat([sides["train"], sides["validation"]])
-        store = open_store(dataset, seen, recipe.preprocessing.size_px)
-        state = fit(
-            network,
-            gather(sides["train"], categories, store, copies=recipe.copies),
-            gather(sides["validation"], categories, store),
-            recipe,
-            run=out,
-            device=chosen,
-            precision=begun["precision"],
+        fitted = _fitted(
+            dataset, sides, recipe, network, out=out, device=chosen, precision=begun["precision"]
         )
-        network.load_state_dict(state.best)
-        card = _card(dataset, recipe, seen_of(seen, weights.seen if weights else None))
-        write_model(out / "model", network, card)
+        seen = seen_of(seen_sides(sides), weights.seen if weights else None)
+        card = _card(dataset, recipe, seen, fitted.measures)
+        card = _calibrated(dataset, sides, fitted.network, card, chosen)
+        write_model(out / "model", fitted.network, card)
         if not sides["test"].is_empty():
             # Of a collection of its own, that its people are others is for its owner to say.
-            asked = sides["test"] if test else of_people(sides["test"], seen)
+            asked = sides["test"] if test else of_people(sides["test"], seen_sides(sides))
+            name = run_id or out.name
             table = prediction_table(
-                test or dataset, asked, network, card, run_id=run_id or out.name, device=chosen
+                test or dataset, asked, fitted.network, card, run_id=name, device=chosen
             )
             tables.write_table(out / "predictions.parquet", table, shapes.PREDICTIONS)
-        _finish(out, state, recipe, sides, digest, time.monotonic() - started)
+        found = fitted.found | {"starting_weights_digest": digest}
+        _finish(out, found, recipe, sides, time.monotonic() - started)
     return out
 
 
-def test_cells(test: Dataset, divided: pl.DataFrame, categories: Sequence[str]) -> pl.DataFrame:
-    """Take the original cells of a separate collection as test cells.
-
-    Parameters
-    ----------
-    test : Dataset
-        The collection.
-    divided : polars.DataFrame
-        The manifest that is trained on, with its sides.
-    categories : sequence of str
-        What the model will answer.
-
-    Returns
-    -------
-    polars.DataFrame
-        Rows of its manifest with ``split`` test.
-
-    Raises
-    ------
-    DataError
-        If it holds a cell, family or case of the training pool, no cell, or a category
-        that no answer covers.
-    """
-    cells = test.manifest.filter(~is_copy())
-    cells = cells.with_columns(split=pl.lit("test")).select(divided.columns)
-    try:
-        read_as(cells["category"].to_list(), categories)
-    except DataError as error:
-        raise DataError(f"The test collection {test.folder} does not fit: {error}") from None
-    pool = divided.filter(pl.col("split").is_in(["train", "validation"]))
-    met = cells.filter(is_seen(cells, seen_of(pool)))
-    if met.height or cells.is_empty():
-        raise DataError(
-            f"{met.height} of {cells.height} cells of the test collection {test.folder} belong to "
-            "cells, families or cases of training and validation"
-            + (f", for example {met['cell_id'][0]}" if met.height else "")
-            + ". Nothing was started. Leave them out; cases that only happen to share a name need "
-            "other names."
-        )
-    return cells
+class _Fitted(NamedTuple):
+    network: nn.Module
+    measures: tuple[str, ...]
+    found: dict[str, Any]
 
 
-def sides_for(
-    divided: pl.DataFrame, recipe: TrainingRecipe, weights: WeightsCard | None
-) -> dict[str, pl.DataFrame]:
-    """Take what a run trains on, is chosen by and is tested on, and refuse what would leak.
-
-    Raises
-    ------
-    DataError
-        If a side is empty, training holds one category only, or the test holds what the run or
-        the model behind its weights has seen.
-    """
-    sides = {
-        name: divided.filter(pl.col("split") == name).select(_USED)
-        for name in ("train", "validation", "test")
-    }
-    empty = [name for name in ("train", "validation") if sides[name].is_empty()]
-    if empty:
-        raise DataError(
-            f"The split {recipe.split!r} has no cells in {', '.join(empty)}. Nothing was started."
-        )
-    sides["train"] = training_draw(sides["train"], recipe.train_cells, recipe.seed)
-    if sides["train"]["category"].n_unique() < 2:
-        raise DataError(
-            f"All {sides['train'].height} training cells are filed as "
-            f"{sides['train']['category'][0]}; telling apart takes at least two categories. "
-            "Nothing was started."
-        )
-    _refuse_leak(sides, weights)
-    return sides
-
-
-def _refuse_leak(sides: dict[str, pl.DataFrame], weights: WeightsCard | None) -> None:
-    test = sides["test"]
-    leaked = test.join(pl.concat([sides["train"], sides["validation"]]), on="content", how="semi")
-    if leaked.height:
-        raise DataError(
-            f"{leaked.height} test pictures are also in training or validation, for example "
-            f"{leaked['cell_id'][0]}. Nothing was started. Make a new split."
-        )
-    known = test.filter(is_seen(test, weights.seen)) if weights else test.clear()
-    if weights and known.height:
-        raise DataError(
-            f"{known.height} of {test.height} test cells were seen by the model that the weights "
-            f"{weights.origin.name} come from, for example {known['cell_id'][0]}. Nothing was "
-            "started. Use the split that model was trained with, or other weights."
-        )
-
-
-def of_people(test: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
-    """Forget cases where a training cell's is unknown: it may be one of the test's people."""
-    if seen["case"].null_count():
-        return test.with_columns(case=pl.lit(None, dtype=pl.String))
-    return test
+def _fitted(
+    dataset: Dataset,
+    sides: dict[str, pl.DataFrame],
+    recipe: FitRecipe,
+    network: nn.Module | None,
+    *,
+    out: Path,
+    device: torch.device,
+    precision: str,
+) -> _Fitted:
+    """Fit a network by the loop, or a classical model on features, and say how that ended."""
+    if isinstance(recipe, ProbeRecipe):
+        probe = fit_probe(dataset, sides["train"], recipe, network, device=device)
+        return _Fitted(probe, probe.measure_names, {})
+    assert isinstance(recipe, TrainingRecipe)
+    assert network is not None
+    categories = dataset.card.categories
+    store = open_store(dataset, seen_sides(sides), recipe.preprocessing.size_px)
+    train = gather(sides["train"], categories, store, copies=recipe.copies)
+    validation = gather(sides["validation"], categories, store)
+    trained, looped = network, recipe
+    if (parts := cacheable(network, recipe)) is not None:
+        body, trained = parts
+        looped = without_frozen(recipe)
+        train = frozen_cells(dataset, train, recipe, body, device=device, augmented=True)
+        validation = frozen_cells(dataset, validation, recipe, body, device=device, augmented=False)
+    state = fit(trained, train, validation, looped, run=out, device=device, precision=precision)
+    # A head is part of its network: where it alone was trained, the network now has it.
+    trained.load_state_dict(state.best)
+    best = best_row(state.history)
+    names = ("validation_macro_f", "validation_loss")
+    ended = {"updates": state.update, "best_update": best["update"]}
+    return _Fitted(network, (), ended | {name: best[name] for name in names})
 
 
 def _facts(dataset: Dataset, sides: dict[str, pl.DataFrame]) -> dict[str, Any]:
@@ -246,7 +181,7 @@ def _facts(dataset: Dataset, sides: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
 def _begin(
     dataset: Dataset,
-    recipe: TrainingRecipe,
+    recipe: FitRecipe,
     facts: dict[str, Any],
     out: Path,
     device: torch.device,
@@ -255,7 +190,8 @@ def _begin(
     if (out / "environment.json").is_file():
         environment: dict[str, Any] = files.read_json(out / "environment.json")
         return environment
-    precision = recipe.precision if recipe.precision != "auto" else choose_precision(device)
+    wanted = recipe.precision if isinstance(recipe, TrainingRecipe) else "float32"
+    precision = choose_precision(device) if wanted == "auto" else wanted
     environment = describe(device, precision)
     _mark_used(dataset, recipe, out)
 
@@ -268,16 +204,13 @@ def _begin(
     return environment
 
 
-def _refuse_other_run(out: Path, recipe: TrainingRecipe, facts: dict[str, Any]) -> None:
+def _refuse_other_run(out: Path, recipe: FitRecipe, facts: dict[str, Any]) -> None:
     if not (out / "environment.json").is_file():
         files.refuse_existing(out)
         return
-    stored = TrainingRecipe.from_yaml(out / "recipe.yaml")
-    other = [
-        name
-        for name in TrainingRecipe.model_fields
-        if getattr(stored, name) != getattr(recipe, name)
-    ]
+    stored = load_training(str(out / "recipe.yaml"))
+    names = type(recipe).model_fields | type(stored).model_fields
+    other = [name for name in names if getattr(stored, name, None) != getattr(recipe, name, None)]
     begun = files.read_json(out / "dataset.json")
     if begun["manifest_digest"] != facts["manifest_digest"]:
         other.append("the dataset's cells")
@@ -290,14 +223,6 @@ def _refuse_other_run(out: Path, recipe: TrainingRecipe, facts: dict[str, Any]) 
         )
 
 
-def split_digest(sides: dict[str, pl.DataFrame]) -> str:
-    """Hash which cells stand on which side."""
-    digest = hashlib.sha256()
-    for name, part in sorted(sides.items()):
-        digest.update("\n".join((name, *part["cell_id"].sort(), "")).encode())
-    return digest.hexdigest()
-
-
 def _sweep(out: Path) -> None:
     """Remove what a killed process was writing; the lock says that nobody writes now."""
     for folder in (out, out / "model"):
@@ -305,19 +230,24 @@ def _sweep(out: Path) -> None:
             left.unlink()
 
 
-def _mark_used(dataset: Dataset, recipe: TrainingRecipe, out: Path) -> None:
+def _mark_used(dataset: Dataset, recipe: FitRecipe, out: Path) -> None:
     path = splits_path(dataset.folder, recipe.split).with_suffix(".used.json")
     used = files.read_json(path) if path.is_file() else []
     files.write_json(path, sorted({*used, str(out.resolve())}))
 
 
 def _starting_network(
-    dataset: Dataset, recipe: TrainingRecipe, weights: WeightsCard | None
-) -> tuple[nn.Module, str]:
+    dataset: Dataset, recipe: FitRecipe, weights: WeightsCard | None
+) -> tuple[nn.Module | None, str]:
+    """Build what is fitted or asked for features, at its starting weights; none for pixels."""
+    if recipe.model in WITHOUT_NETWORK:
+        return None, ""
+    refuse_frozen_random(recipe)
     size_px = recipe.preprocessing.size_px
     network = build(recipe, len(dataset.card.categories), size_px, seed=recipe.seed)
     if weights is not None:
-        load_weights(network, weights, recipe.model)
+        keep_head = isinstance(recipe, TrainingRecipe) and recipe.keep_head
+        load_weights(network, weights, recipe, keep_head=keep_head)
     check_size(network, recipe.model, size_px)
     return network, weights_digest(network)
 
@@ -331,41 +261,51 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _card(dataset: Dataset, recipe: TrainingRecipe, seen: SeenCells) -> ModelCard:
+def _card(
+    dataset: Dataset, recipe: FitRecipe, seen: SeenCells, measures: tuple[str, ...]
+) -> ModelCard:
     shape = {name: getattr(recipe, name) for name in NetworkRecipe.model_fields}
     return ModelCard(
         **shape,
         categories=dataset.card.categories,
         preprocessing=recipe.preprocessing,
         weights=recipe.weights,
+        classifier=recipe.classifier if isinstance(recipe, ProbeRecipe) else None,
+        measures=measures,
+        test_views=recipe.test_views,
         dataset_digest=manifest_digest(dataset.manifest),
         training_cells_digest=hashlib.sha256("\n".join(seen.contents).encode()).hexdigest(),
         seen=seen,
     )
 
 
+def _calibrated(
+    dataset: Dataset,
+    sides: dict[str, pl.DataFrame],
+    network: nn.Module,
+    card: ModelCard,
+    device: torch.device,
+) -> ModelCard:
+    """Give a card the temperature that fits the split's calibration cells, if it has some."""
+    if "calibration" not in sides:
+        return card
+    table = prediction_table(dataset, sides["calibration"], network, card, run_id="", device=device)
+    chances = table.select(f"p_{name}" for name in card.categories).to_numpy()
+    codes = [card.categories.index(name) for name in table["category"]]
+    # Logarithms of probabilities are logits of the same answer, up to a shift that changes none.
+    logits = np.log(np.maximum(chances, np.finfo(np.float64).tiny))
+    return card.model_copy(update={"temperature": fit_temperature(logits, codes)})
+
+
 def _finish(
     out: Path,
-    state: Fit,
-    recipe: TrainingRecipe,
+    found: dict[str, Any],
+    recipe: FitRecipe,
     sides: dict[str, pl.DataFrame],
-    digest: str,
     seconds: float,
 ) -> None:
-    best = best_row(state.history)
-    files.write_json(
-        out / "done.json",
-        {
-            "recipe_id": recipe.recipe_id,
-            "updates": state.update,
-            "best_update": best["update"],
-            "validation_macro_f": best["validation_macro_f"],
-            "starting_weights_digest": digest,
-            "n_train": sides["train"].height,
-            "n_validation": sides["validation"].height,
-            "n_test": sides["test"].height,
-            "seconds_since_last_start": round(seconds, 1),
-        },
-    )
+    counts = {f"n_{name}": part.height for name, part in sides.items()}
+    facts = {"recipe_id": recipe.recipe_id} | found | counts
+    files.write_json(out / "done.json", facts | {"seconds_since_last_start": round(seconds, 1)})
     (out / "checkpoint.safetensors").unlink(missing_ok=True)
     (out / "lock").unlink(missing_ok=True)

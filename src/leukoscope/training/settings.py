@@ -1,16 +1,26 @@
 """A recipe and what was asked for beside it, brought together before anything starts."""
 
-from typing import Any
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from leukoscope.augmentation.recipe import AugmentationRecipe
-from leukoscope.foundation.errors import DataError
-from leukoscope.models.weights import WeightsCard
+from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.models.backbones import check_name
+from leukoscope.models.cards import WeightsCard
+from leukoscope.models.probes import WITHOUT_NETWORK
 from leukoscope.records.runs import check_licence
+from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.stages import recipe_of
+
+AnyTraining = TrainingRecipe | ProbeRecipe
+"""A training of a network, or of a classical model on frozen features."""
+Stated = TypeVar("Stated", bound=AnyTraining)
 
 
 def changed(
-    recipe: TrainingRecipe,
+    recipe: Stated,
     *,
     model: str | None = None,
     augmentation: AugmentationRecipe | None = None,
@@ -20,14 +30,21 @@ def changed(
     repeat: int | None = None,
     fold: int | None = None,
     seed: int | None = None,
-) -> TrainingRecipe:
+) -> Stated:
     """Change those values of a recipe that are given.
 
     Raises
     ------
     RecipeError
         If a value is out of range.
+    UsageError
+        If updates are asked of a classical model, which does none.
     """
+    if updates is not None and isinstance(recipe, ProbeRecipe):
+        raise UsageError(
+            f"This recipe fits a classifier ({recipe.classifier.kind}) in one go: it does no "
+            "updates. Nothing was started. Leave --updates out."
+        )
     asked: dict[str, Any] = {
         "model": model,
         "augmentation": augmentation and augmentation.model_dump(mode="json"),
@@ -39,15 +56,29 @@ def changed(
     }
     value = recipe.model_dump(mode="json")
     value |= {name: new for name, new in asked.items() if new is not None}
+    if updates is not None and value["stages"]:
+        value["stages"] = _shared_out(value["stages"], updates)
     if size_px is not None:
         value["preprocessing"]["size_px"] = size_px
-    return TrainingRecipe.from_mapping(value, where="the training's options")
+    where = "the training's options"
+    return cast("Stated", type(recipe).from_mapping(value, where=where))
+
+
+def _shared_out(stages: list[dict[str, Any]], updates: int) -> list[dict[str, Any]]:
+    """Give stages other updates in all, each its share of them and none fewer than one."""
+    lengths = np.array([stage["updates"] for stage in stages])
+    ends = np.rint(np.cumsum(lengths) * (updates / lengths.sum())).astype(int)
+    own = np.maximum(1, np.diff(ends, prepend=0))
+    own[own.argmax()] += updates - own.sum()
+    return [stage | {"updates": int(n)} for stage, n in zip(stages, own, strict=True)]
 
 
 def with_weights(
-    recipe: TrainingRecipe, card: WeightsCard | None, model: str | None, accepted: str | None
-) -> TrainingRecipe:
+    recipe: Stated, card: WeightsCard | None, model: str | None, accepted: str | None
+) -> Stated:
     """Take from a weights card what must agree with it: network, arguments, colour statistics.
+
+    Head, stem, norm and regions stay the recipe's.
 
     Parameters
     ----------
@@ -85,6 +116,11 @@ def with_weights(
             f"--weights holds {card.origin.name} ({card.origin.sha256[:12]}…). "
             "Nothing was started."
         )
+    if recipe.model in WITHOUT_NETWORK:
+        raise DataError(
+            f"The recipe is fitted on {recipe.model}, without a network that could start from "
+            f"{card.origin.name}. Nothing was started. Leave --weights out."
+        )
     check_licence(card.origin, accepted)
     value = recipe.model_dump(mode="json") | {
         "model": card.model,
@@ -92,4 +128,37 @@ def with_weights(
         "weights": card.origin.model_dump(mode="json"),
     }
     value["preprocessing"] |= {"mean": list(card.mean), "std": list(card.std)}
-    return TrainingRecipe.from_mapping(value, where="the weights' card")
+    return cast("Stated", type(recipe).from_mapping(value, where="the weights' card"))
+
+
+def check_start(recipe: AnyTraining) -> None:
+    """Refuse a network that is not known, and one that is frozen with random weights.
+
+    Raises
+    ------
+    UsageError
+        If neither a paper nor timm gives its name.
+    DataError
+        If parts stay as they start and nothing says from which weights.
+    """
+    if recipe.model in WITHOUT_NETWORK and isinstance(recipe, ProbeRecipe):
+        return
+    check_name(recipe.model)
+    if recipe.weights is None and freezes(recipe):
+        raise DataError(
+            f"The recipe keeps parts of {recipe.model} frozen, and names no weights for them: "
+            "frozen at random they would see nothing. Nothing was started. Give --weights a file "
+            f"with its card or a finished run (`leukoscope fetch weights {recipe.model}` gets "
+            "published ones), or set frozen_groups: 0 to train it whole."
+        )
+
+
+def freezes(recipe: AnyTraining) -> bool:
+    """Tell whether any stage of a training keeps a part of its network as it started."""
+    return isinstance(recipe, ProbeRecipe) or any(frozen != 0 for frozen in frozen_in(recipe))
+
+
+def frozen_in(recipe: TrainingRecipe) -> list[int | str]:
+    """List what each stage of a training freezes."""
+    numbers = range(max(1, len(recipe.stages)))
+    return [recipe_of(recipe, number).frozen_groups for number in numbers]

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import polars as pl
+import yaml
 
 from leukoscope.foundation.errors import unknown_name
 from leukoscope.intake.sources import PBC_CITATION, PBC_LICENCE, SOURCES
 from leukoscope.models.known import MODELS
 from leukoscope.records.catalogue import first_sentence, shipped
-from leukoscope.replication.recipe import load_study
 
 
 class _Entry(NamedTuple):
     what: str
     text: str
+    mark: str = ""
+    """What a third column says of it."""
 
 
 def catalogue(kind: str, name: str | None = None) -> pl.DataFrame | str:
@@ -23,8 +25,8 @@ def catalogue(kind: str, name: str | None = None) -> pl.DataFrame | str:
     Parameters
     ----------
     kind : str
-        ``sources`` (of pictures, for ingest), ``models`` (networks, for train; any other of
-        timm is taken too), ``recipes`` (augmentations) or ``studies``.
+        ``sources`` (of pictures, for ingest), ``models`` (for train; any other network of
+        timm is taken too), ``recipes`` (augmentations and trainings) or ``studies``.
     name : str, optional
         One of them: a recipe or a study is given as the YAML it is, to be kept as a file and
         changed; of a source and a model what is known of it.
@@ -32,7 +34,8 @@ def catalogue(kind: str, name: str | None = None) -> pl.DataFrame | str:
     Returns
     -------
     polars.DataFrame or str
-        Columns ``name`` and ``what``, a line each; with *name* its text.
+        Columns ``name`` and ``what``, a line each; of models also ``id``, the papers' systems
+        it belongs to, of recipes ``kind``; with *name* its text.
 
     Raises
     ------
@@ -41,10 +44,13 @@ def catalogue(kind: str, name: str | None = None) -> pl.DataFrame | str:
     """
     if kind not in _KINDS:
         raise unknown_name("catalogue", kind, _KINDS)
-    one, entries = _KINDS[kind][0], _KINDS[kind][1]()
+    one, mark, listed = _KINDS[kind]
+    entries = listed()
     if name is None:
         lines = {"name": list(entries), "what": [entry.what for entry in entries.values()]}
-        return pl.DataFrame(lines)
+        if mark:
+            lines[mark] = [entry.mark for entry in entries.values()]
+        return pl.DataFrame(lines).select("name", *([mark] if mark else []), "what")
     if name not in entries:
         raise unknown_name(f"{one} of this catalogue", name, entries)
     return entries[name].text
@@ -57,22 +63,31 @@ def _sources() -> dict[str, _Entry]:
 
 
 def _models() -> dict[str, _Entry]:
-    return {name: _Entry(what, f"{what}\n") for name, what in MODELS.items()}
+    return {
+        name: _Entry(known.what, f"{known.id}: {known.what}\n".removeprefix(": "), known.id)
+        for name, known in MODELS.items()
+    }
 
 
 def _recipes() -> dict[str, _Entry]:
-    texts = shipped("leukoscope.augmentation", "named")
-    return {name: _Entry(first_sentence(text), text) for name, text in texts.items()}
+    rooms = {"augmentation": "leukoscope.augmentation", "training": "leukoscope.training"}
+    found = {
+        name: _Entry(first_sentence(text), text, kind)
+        for kind, room in rooms.items()
+        for name, text in shipped(room, "named").items()
+    }
+    return dict(sorted(found.items()))
 
 
 def _studies() -> dict[str, _Entry]:
+    # Read as plain text: a list of names is no work for torch, which a study's recipe needs.
     texts = shipped("leukoscope.replication", "studies")
-    return {name: _Entry(load_study(name).question, text) for name, text in texts.items()}
+    return {name: _Entry(yaml.safe_load(text)["question"], text) for name, text in texts.items()}
 
 
-_KINDS: dict[str, tuple[str, Callable[[], dict[str, _Entry]]]] = {
-    "sources": ("source", _sources),
-    "models": ("model", _models),
-    "recipes": ("recipe", _recipes),
-    "studies": ("study", _studies),
+_KINDS: dict[str, tuple[str, str, Callable[[], dict[str, _Entry]]]] = {
+    "sources": ("source", "", _sources),
+    "models": ("model", "id", _models),
+    "recipes": ("recipe", "kind", _recipes),
+    "studies": ("study", "", _studies),
 }

@@ -18,23 +18,31 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.arrays import check_pictures, dataset_of_arrays
 from leukoscope.intake.decode import content_of, resize
 from leukoscope.models.folders import load_model
-from leukoscope.models.prediction import predict_logits, probabilities
+from leukoscope.models.prediction import predict_probabilities
 from leukoscope.models.predictions import prediction_table
 from leukoscope.records.dataset import Dataset, read_dataset
+from leukoscope.records.recipes import write_recipe
+from leukoscope.training.probe import ProbeRecipe
+from leukoscope.training.recipe import TrainingRecipe
 from leukoscope.verbs.train import train
 
 Pictures = Dataset | Path | str | npt.NDArray[np.uint8]
+Stated = str | Path | TrainingRecipe | ProbeRecipe | None
 
 
 class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Train and use a network as a scikit-learn estimator.
+    """Train and use a network, or a classical model, as a scikit-learn estimator.
 
     Parameters
     ----------
+    recipe : str, Path, TrainingRecipe or ProbeRecipe, optional
+        Name of a training recipe (frozen-linear), a YAML file, or the recipe itself; what is
+        given beside it goes before it.
     model : str, optional
-        A timm network; resnet18 if null.
+        A paper's network or any of timm; resnet18 if neither this nor the recipe names one.
     weights : str or Path, optional
-        Starting weights with their card; random if null.
+        Starting weights with their card, a model or run folder, or the timm name of fetched
+        ones; random if null.
     augmentation : str, optional
         Name of an augmentation done online, or a YAML file.
     size_px : int, optional
@@ -58,6 +66,7 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
+        recipe: Stated = None,
         model: str | None = None,
         weights: str | Path | None = None,
         augmentation: str | None = None,
@@ -67,6 +76,7 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: str = "auto",
         accept_licence: str | None = None,
     ) -> None:
+        self.recipe = recipe
         self.model = model
         self.weights = weights
         self.augmentation = augmentation
@@ -107,6 +117,7 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             run = train(
                 self._dataset_folder(X, y, cases, scratch),
                 out=scratch / "run",
+                recipe=_as_file(self.recipe, scratch / "recipe.yaml"),
                 model=self.model,
                 weights=Path(self.weights) if self.weights is not None else None,
                 augmentation=self.augmentation,
@@ -144,16 +155,20 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             table = self._prediction_table(X)
             return table.select(f"p_{name}" for name in self.card_.categories).to_numpy()
         pictures = _pictures(X)
+        if self.card_.measures:
+            raise DataError(
+                f"The model joins {len(self.card_.measures)} measured features of each cell, and "
+                "an array holds pictures alone. Nothing was done. Give a measured dataset."
+            )
         device = choose_device(self.device)
         size_px = self.card_.preprocessing.size_px
-        logits = predict_logits(
+        return predict_probabilities(
             self.network_.to(device),
+            self.card_,
             lambda part: np.stack([resize(picture, size_px) for picture in pictures[part]]),
             len(pictures),
-            self.card_.preprocessing,
             device,
         )
-        return probabilities(logits)
 
     def predict(self, X: Pictures) -> npt.NDArray[Any]:  # noqa: N803
         """Give each picture's most probable category, shape (n,)."""
@@ -228,6 +243,14 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return Path(X)
         _refuse_changed(X)
         return X.folder
+
+
+def _as_file(recipe: Stated, path: Path) -> str | None:
+    """Give the name or path of a recipe; of a value after it was written down."""
+    if isinstance(recipe, TrainingRecipe | ProbeRecipe):
+        write_recipe(path, recipe)
+        return str(path)
+    return str(recipe) if recipe is not None else None
 
 
 def _pictures(X: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:  # noqa: N803

@@ -19,6 +19,7 @@ def split(
     folds: int | None = None,
     repeats: int = 1,
     validation_share: float = _SHARE,
+    calibration_share: float = 0.0,
     test_share: float = _SHARE,
     seed: int = 0,
 ) -> Path:
@@ -40,6 +41,8 @@ def split(
         Number of independent divisions.
     validation_share : float
         Share of validation in a hold-out.
+    calibration_share : float
+        Share of the cells a model's probabilities are calibrated on; 0 makes no such side.
     test_share : float
         Share of the test in a hold-out.
     seed : int
@@ -59,15 +62,18 @@ def split(
         If a category has too few groups for every side.
     """
     check_seed(seed)
-    if folds is not None and (validation_share, test_share) != (_SHARE, _SHARE):
+    asked = (validation_share, calibration_share, test_share)
+    if folds is not None and asked != (_SHARE, 0.0, _SHARE):
         raise UsageError(
-            "--folds makes parts of equal size: --validation-share and --test-share belong to a "
-            "hold-out. Nothing was written. Give one or the other."
+            "--folds makes parts of equal size: the shares of sides belong to a hold-out. "
+            "Nothing was written. Give one or the other."
         )
     known = read_dataset(dataset)
     path = splits_path(known.folder, name)
-    shares = {"train": 1 - validation_share - test_share}
-    shares |= {"validation": validation_share, "test": test_share}
+    shares = {"train": 1 - validation_share - calibration_share - test_share}
+    shares["validation"] = validation_share
+    shares |= {"calibration": calibration_share} if calibration_share else {}
+    shares["test"] = test_share
     check_plan(known.manifest, folds=folds, repeats=repeats, shares=shares)
     used = path.with_suffix(".used.json")
     if used.is_file():

@@ -5,13 +5,12 @@ from pathlib import Path
 import polars as pl
 
 from leukoscope.foundation.errors import UsageError
-from leukoscope.models.backbones import check_name
-from leukoscope.models.weights import read_card
 from leukoscope.records.dataset import read_dataset
 from leukoscope.replication.plan import plan_study
-from leukoscope.replication.recipe import load_study, with_training
+from leukoscope.replication.recipe import load_study, refuse_unheard, with_training
+from leukoscope.replication.starts import with_starts
 from leukoscope.replication.study import run_study
-from leukoscope.training.settings import changed, with_weights
+from leukoscope.training.settings import changed
 from leukoscope.verbs.report import report
 
 
@@ -37,14 +36,15 @@ def study(
 ) -> Path | pl.DataFrame:
     """Compare ways of training over replicates and report which helps.
 
-    All arms of a replicate share its seed, the starting weights and the number of updates,
-    and the training cells of a smaller arm are part of those of a larger. A stopped study
-    goes on when the same command is given again; a finished one is only reported.
+    All arms of a replicate share its seed, and the training cells of a smaller arm are part of
+    those of a larger. Arms share starting weights and number of updates too, unless the study
+    compares networks, weights or sizes of picture. A stopped study goes on when the same
+    command is given again; a finished one is only reported.
 
     Parameters
     ----------
     study : str
-        Name of a study (rotation) or a YAML file.
+        Name of a study (rotation, models) or a YAML file.
     data : Path
         The dataset folder, already split.
     out : Path
@@ -52,14 +52,14 @@ def study(
     replicates : int, optional
         How often each arm is trained; under 5 the answer is exploratory.
     model : str, optional
-        A timm network.
+        A paper's network or any of timm, for the arms that state none.
     weights : Path, optional
-        Starting weights of all arms: a .safetensors file with its card beside it, or a
-        model or run folder.
+        Starting weights: a .safetensors file with its card beside it, a model or run folder,
+        or the timm name of fetched ones; or a folder of several, where arms name theirs.
     size_px : int, optional
-        Side of the pictures the network sees.
+        Side of the pictures the network sees, in the arms that state none.
     updates : int, optional
-        Number of optimiser updates of every run.
+        Number of optimiser updates of every run, in the arms that state none.
     split : str, optional
         Name of the dataset's split.
     test : Path, optional
@@ -91,29 +91,28 @@ def study(
     Raises
     ------
     UsageError
-        If a name is unknown, another study stands at *out*, or a pilot is given to a
-        study that is no dry run.
+        If a name is unknown, another study stands at *out*, every arm states for itself
+        what an option would say, or a pilot is given to a study that is no dry run.
     DataError
-        If the split is missing, a picture is gone, the weights do not fit, or the other
-        dataset holds cells, families or cases of the training pool.
+        If the split is missing, a picture is gone, an arm's weights are not given or do not
+        fit, or the other dataset holds cells, families or cases of the training pool.
     LicenceError
-        If the licence of the weights was not accepted.
+        If the licence of any weights was not accepted.
     RunError
         If a run fails; what is finished stands.
     """
     known = read_dataset(data)
-    card = read_card(weights) if weights is not None else None
     stated = load_study(study)
+    refuse_unheard(stated, model=model, size_px=size_px, updates=updates)
     training = changed(stated.training, model=model, size_px=size_px, updates=updates, split=split)
-    check_name(training.model)
-    training = with_weights(training, card, model, accept_licence)
     recipe = with_training(
         stated, training, replicates=replicates, seed=seed, equal_epochs=equal_epochs
     )
+    recipe, cards = with_starts(recipe, weights, model=model, accepted=accept_licence)
     tested = read_dataset(test) if test is not None else None
     if dry_run:
         return plan_study(recipe, known, out=Path(out), device=device, test=tested, pilot=pilot)
     if pilot is not None:
         raise UsageError("--pilot belongs to --dry-run: a study takes nothing from another one.")
-    run_study(recipe, known, weights=card, out=Path(out), device=device, test=tested)
+    run_study(recipe, known, weights=cards, out=Path(out), device=device, test=tested)
     return report(Path(out), pictures=pictures)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from leukoscope.augmentation.recipe import load_augmentation
-from leukoscope.models.backbones import check_name
-from leukoscope.models.weights import read_card
+from leukoscope.models.cards import read_card
 from leukoscope.records.dataset import read_dataset
 from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.recipes import load_training
 from leukoscope.training.run import train_run
-from leukoscope.training.settings import changed, with_weights
+from leukoscope.training.settings import changed, check_start, with_weights
 
 
 def train(
@@ -16,7 +16,7 @@ def train(
     *,
     out: Path,
     model: str | None = None,
-    recipe: Path | None = None,
+    recipe: str | None = None,
     weights: Path | None = None,
     augmentation: str | None = None,
     size_px: int | None = None,
@@ -39,18 +39,20 @@ def train(
     out : Path
         The run folder.
     model : str, optional
-        A timm network; resnet18 unless the recipe says otherwise.
-    recipe : Path, optional
-        YAML file with a training recipe; the options here go before it.
+        A paper's network (lenet) or any of timm; resnet18 unless the recipe says otherwise.
+    recipe : str, optional
+        Name of a training recipe (nozaka-2022, frozen-linear) or a YAML file; the options
+        here go before it.
     weights : Path, optional
-        Starting weights: a .safetensors file with its card beside it, or a model or run
-        folder. Without them the network starts at random.
+        Starting weights: a .safetensors file with its card beside it, a model or run
+        folder, or the timm name of fetched ones. Without them the network starts at random.
     augmentation : str, optional
         Name of an augmentation done online, or a YAML file.
     size_px : int, optional
         Side of the pictures the network sees; 64 unless the recipe says otherwise.
     updates : int, optional
-        Number of optimiser updates; 600 unless the recipe says otherwise.
+        Number of optimiser updates; 600 unless the recipe says otherwise. Stages of a recipe
+        keep their shares of them.
     split : str, optional
         Name of the dataset's split.
     repeat : int, optional
@@ -74,7 +76,8 @@ def train(
     UsageError
         If a name is unknown, or another run stands at *out*.
     DataError
-        If the split is missing, a picture is gone, or the weights do not fit.
+        If the split is missing, a picture is gone, the weights do not fit, or the recipe
+        freezes a network that would start at random.
     LicenceError
         If the licence of the weights was not accepted.
     RunError
@@ -82,7 +85,7 @@ def train(
     """
     known = read_dataset(dataset)
     card = read_card(weights) if weights is not None else None
-    stated = TrainingRecipe.from_yaml(Path(recipe)) if recipe is not None else TrainingRecipe()
+    stated = load_training(str(recipe)) if recipe is not None else TrainingRecipe()
     wanted = changed(
         stated,
         model=model,
@@ -94,6 +97,6 @@ def train(
         fold=fold,
         seed=seed,
     )
-    check_name(wanted.model)
     wanted = with_weights(wanted, card, model, accept_licence)
+    check_start(wanted)
     return train_run(known, wanted, weights=card, out=Path(out), device=device)

@@ -1,0 +1,124 @@
+"""Trainings that are killed, starved of memory or of disk, in real processes."""
+
+import pytest
+import torch
+from tests.training.colours import HARDEST, coloured, recipe_of, run
+from tests.training.lives import live
+
+from leukoscope.fitting.checkpoints import read_facts
+from leukoscope.foundation.streams import stream
+from leukoscope.models.backbones import build
+from leukoscope.training.loop import begin, one_update
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+FILES = ("history.csv", "checkpoint.safetensors")
+
+
+def contents(folder):
+    """Read what a training leaves behind."""
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def test_killed_twenty_times_a_training_ends_as_if_undisturbed(tmp_path):
+    """Averages, stages, frozen groups, plateau, balanced sampling: history, checkpoint and all
+    weights in it, byte for byte."""
+    chance = stream(0, "kills")
+    kills = [
+        {"ticks": int(chance.integers(0, 3)), "then_s": chance.uniform(0, 0.02)} for _ in range(20)
+    ]
+    ended = live(tmp_path / "killed", HARDEST, [*kills, {}, {"folder": "whole"}])
+    assert [life["ended"] for life in ended] == ["killed"] * 20 + ["done"] * 2
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert read_facts(tmp_path / "whole" / FILES[1])["update"] == 60
+
+
+def test_a_full_disk_keeps_the_checkpoint_before_and_goes_on_after(tmp_path):
+    """A file may hold 20 kB, a checkpoint needs more: one error, the old one whole, nothing beside
+    it; with room again the end is the same to the byte."""
+    settings = HARDEST | {"updates": 12, "validate_every": 3}
+    settings["stages"] = [stage | {"updates": 4} for stage in HARDEST["stages"]]
+    folder = tmp_path / "run"
+    lives = [{"ticks": 6, "then_s": 0}, {"file_limit": 20_000}, {"folder": "whole"}]
+    killed, full, _ = live(folder, settings, lives)
+    assert killed["ended"] == "killed"
+    assert full["ended"].startswith("RunError: ")
+    assert "checkpoint.safetensors could not be written: File too large" in full["ended"]
+    assert {path.name for path in folder.iterdir()} - {*FILES} == set()
+    # Whole: it is read, and the run goes on from it.
+    assert 0 < read_facts(folder / FILES[1])["update"] < 12
+    assert live(folder, settings, [{}])[0]["ended"] == "done"
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+# Memory
+
+LARGE = {"model": "lenet", "preprocessing": {"size_px": 96}, "batch_size": 256, "updates": 4}
+LARGE |= {"validate_every": 2, "optimiser": "sgd", "schedule": "constant"}
+
+
+def test_out_of_memory_the_batch_is_done_in_parts(tmp_path):
+    """A process that may take 150 MB more does not hold 256 cells: it says so, goes on in parts to
+    equal weights, and a later process goes on in parts too."""
+    folder = tmp_path / "run"
+    starved = live(folder, LARGE, [{"memory_mb": 150, "ticks": 4, "then_s": 0}])
+    assert starved[0]["ended"] == "killed"
+    facts = read_facts(folder / FILES[1])
+    assert facts["parts"] > 1
+    (later,) = live(folder, LARGE, [{}])
+    assert later == {"ended": "done", "notes": []}
+    after = read_facts(folder / FILES[1])
+    assert after["parts"] == after["history"][-1]["parts"] == facts["parts"]
+    whole = run(tmp_path / "whole", **LARGE)
+    losses = [[row["train_loss"] for row in rows] for rows in (after["history"], whole.history)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_what_memory_refuses_is_said_once(tmp_path):
+    """The note names the cells, the update and the parts; batch normalisation only where it is."""
+    (lean,) = live(tmp_path / "lean", LARGE | {"updates": 2}, [{"memory_mb": 150}])
+    assert lean["ended"] == "done"
+    heads = [note.split(",")[0] for note in lean["notes"]]
+    assert heads[0].startswith("Memory does not hold 256 cells at once: from update 1 on")
+    # Said again only where still smaller parts are needed.
+    parts = [int(head.split()[-2]) for head in heads]
+    assert parts == sorted(set(parts))
+    assert "batch normalisation" not in "".join(lean["notes"])
+    normed = LARGE | {"model": "test_resnet", "updates": 1, "preprocessing": {"size_px": 64}}
+    (seen,) = live(tmp_path / "normed", normed, [{"memory_mb": 200}])
+    assert seen["ended"] == "done"
+    assert "batch normalisation sees a part at a time" in seen["notes"][0]
+
+
+def test_where_not_even_two_cells_fit_the_run_ends_with_a_sentence(tmp_path):
+    """And the checkpoint of before is whole."""
+    folder = tmp_path / "run"
+    live(folder, LARGE, [{"ticks": 2, "then_s": 0}])
+    before = (folder / FILES[1]).read_bytes()
+    (ended,) = live(folder, LARGE, [{"memory_mb": 0}])
+    assert ended["ended"].startswith("RunError: Memory does not hold this training")
+    assert (folder / FILES[1]).read_bytes() == before
+
+
+@pytest.mark.parametrize("settings", [{}, {"regions": "quadrants-and-rim", "bagging": True}])
+def test_parts_add_up_to_the_batch(settings):
+    """Without batch normalisation and dropout 1, 2 and 4 parts give equal weights to rounding."""
+    plan = {
+        "model": "lenet",
+        "preprocessing": {"size_px": 32},
+        "class_weights": "inverse-frequency",
+    }
+    recipe = recipe_of(**plan, optimiser="sgd", clip_norm=1.0, **settings)
+    train = coloured(48, "train", size_px=32, shares=(0.6, 0.3, 0.1))
+    ends = []
+    for parts in (1, 2, 4):
+        state = begin(build(recipe, 3, 32, seed=0), recipe, CPU)
+        state.parts = parts
+        for _ in range(3):
+            one_update(state, train, recipe, CPU, "float32")
+        ends.append({n: p.detach().clone() for n, p in state.network.named_parameters()})
+    start = dict(build(recipe, 3, 32, seed=0).named_parameters())
+    for name, whole in ends[0].items():
+        assert not torch.equal(whole, start[name])
+        for parted in ends[1:]:
+            torch.testing.assert_close(parted[name], whole, rtol=1e-4, atol=1e-7)
