@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 from leukoscope.augmentation.apply import apply
 from leukoscope.augmentation.draw import draw
 from leukoscope.foundation import progress
-from leukoscope.foundation.errors import RecipeError
+from leukoscope.foundation.errors import DataError, RecipeError
 from leukoscope.intake.store import open_store
 from leukoscope.models.backbones import build
 from leukoscope.models.measured import measure_cells, measured_rows
@@ -19,6 +19,7 @@ from leukoscope.models.prediction import predict_logits
 from leukoscope.records.dataset import read_dataset, read_split
 from leukoscope.records.runs import Preprocessing, WeightsOrigin
 from leukoscope.training.probe import ProbeRecipe, fit_probe
+from leukoscope.training.settings import check_start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -215,11 +216,13 @@ def test_recipes_that_make_no_sense_are_refused(values, said):
         ProbeRecipe(**values)
 
 
-def test_a_backbone_at_random_weights_is_refused(known, sides):
-    """Its features say nothing."""
+def test_a_backbone_at_random_weights_is_refused():
+    """Its features say nothing; with weights, and for pixels, all is well."""
     recipe = recipe_of(model="test_resnet", preprocessing={"size_px": 32})
-    with pytest.raises(RecipeError, match="frozen backbone with random weights says nothing"):
-        fit_probe(known, sides["train"], recipe, build(recipe, 4, 32, seed=0), device=CPU)
+    with pytest.raises(DataError, match="frozen at random they would see nothing"):
+        check_start(recipe)
+    check_start(recipe.model_copy(update={"weights": ORIGIN}))
+    check_start(recipe_of(model="pixels"))
 
 
 def test_the_same_recipe_gives_the_same_probe(known, sides):

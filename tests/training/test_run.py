@@ -116,7 +116,7 @@ def test_another_recipe_on_the_same_folder_is_refused(
     if not is_finished:
         (run / "done.json").unlink()
     before = state_of(run)
-    with pytest.raises(UsageError, match="holds another run: updates, seed differ"):
+    with pytest.raises(UsageError, match="holds another run: seed, updates differ"):
         train(cells, updates=30, seed=3)
     assert state_of(run) == before
 

@@ -4,18 +4,18 @@ import torch
 from tests.training.colours import coloured, recipe_of, run
 from torch import nn
 
-from leukoscope.foundation.errors import RecipeError, UsageError
+from leukoscope.foundation.errors import DataError, RecipeError, UsageError
 from leukoscope.models.backbones import build
 from leukoscope.models.bodies import layer_groups
 from leukoscope.training.batches import network_input
 from leukoscope.training.loop import begin, one_update
 from leukoscope.training.pace import measure_pace
+from leukoscope.training.settings import check_start
 from leukoscope.training.stages import (
     check_stages,
     first_update,
     freeze,
     rate_factors,
-    refuse_frozen_random,
     stage_at,
 )
 from leukoscope.training.stages import (
@@ -196,12 +196,10 @@ def test_groups_that_are_not_there_are_refused_before_the_first_update():
 def test_random_layers_are_not_frozen():
     """By the recipe or by a stage of it; with weights, or without freezing, all is well."""
     for settings in ({"frozen_groups": 2}, {"updates": 12, "stages": HEAD_FIRST}):
-        with pytest.raises(RecipeError, match="without weights they are random"):
-            refuse_frozen_random(recipe_of(**settings))
-        refuse_frozen_random(recipe_of(**settings, weights=ORIGIN))
-    refuse_frozen_random(
-        recipe_of(frozen_groups=2, updates=6, stages=[{"updates": 6, "frozen_groups": 0}])
-    )
+        with pytest.raises(DataError, match="names no weights"):
+            check_start(recipe_of(**settings))
+        check_start(recipe_of(**settings, weights=ORIGIN))
+    check_start(recipe_of(frozen_groups=2, updates=6, stages=[{"updates": 6, "frozen_groups": 0}]))
 
 
 # Rates of their own

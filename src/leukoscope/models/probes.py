@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from leukoscope.foundation.errors import DataError, RecipeError
@@ -171,7 +170,7 @@ def load_probe(folder: Path, card: ModelCard) -> Probe:
     """
     assert card.classifier is not None
     path = folder / "model.safetensors"
-    tensors = _exact_tensors(path)
+    tensors = read_tensors(path)
     try:
         body = _stored_body(card, _under("body.", tensors))
         standardised = _stored_scaling(_under("standardised.", tensors))
@@ -192,13 +191,6 @@ def load_probe(folder: Path, card: ModelCard) -> Probe:
         text=_text_beside(folder),
     )
     return Probe(body, standardised, measured, classifier, card.measures)
-
-
-def _exact_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors in the types they were kept in, once the file has proved harmless."""
-    read_tensors(path)
-    # That turns every number into float32, as networks want it; these are float64.
-    return dict(load_file(path))
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

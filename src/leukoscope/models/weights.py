@@ -110,7 +110,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _widened(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
+    return value.float() if value.is_floating_point() and value.itemsize < 4 else value
 
 
 def _is_usable(value: Tensor) -> bool:

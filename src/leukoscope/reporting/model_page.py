@@ -112,7 +112,8 @@ def markdown_table(table: Grid) -> Markup:
             rows.append((plain(label), *(_cell(each) for each in row.cells)))
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     notes = [f"{mark}) {plain(text)}." for mark, text in table.notes]
-    return Markup("\n".join([*lines, "", plain(table.caption), *("\n" + note for note in notes)]))
+    caption = table.caption.replace("intervals below", "intervals in brackets")
+    return Markup("\n".join([*lines, "", plain(caption), *("\n" + note for note in notes)]))
 
 
 def _cell(shown: Shown) -> str:
@@ -162,17 +163,19 @@ def _scores(page: EvaluationPage, numbers: Numbers) -> dict[str, Any]:
     overall = evaluation_tables.overall(numbers)
     each = evaluation_tables.sensitivities(numbers)
     checks = words.findings(page.guards)
+    estimand = words.estimand(scored_cells(numbers))
+    told = (estimand, words.RESEARCH_ONLY)
     # Curves and counts of cases are not on the card, nor are their limits.
     bare = replace(page, points=page.points.clear(), differential=page.differential.clear())
     return {
         "sentence": words.scored_sentence(numbers),
-        "estimand": words.estimand(scored_cells(numbers)),
+        "estimand": estimand,
         "not_merged": words.why_not_merged(numbers),
         "tables": [markdown_table(table) for table in (overall, each) if table],
         "confusion": [_confusion(page.confusion, view) for view in views_in(numbers)],
         "summary": checks.summary,
         "findings": [f"{one.title}: {one.detail}" for one in (*checks.errors, *checks.warnings)],
-        "limits": [line for line in words.limits(bare, numbers) if line != words.RESEARCH_ONLY],
+        "limits": [line for line in words.limits(bare, numbers) if line not in told],
         "as_if": AS_IF_CASES if any(name.kind == "as if" for name in numbers) else "",
     }
 

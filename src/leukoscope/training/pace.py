@@ -19,6 +19,8 @@ from leukoscope.training.recipe import TrainingRecipe
 from leukoscope.training.stages import first_update, recipe_of
 
 _WARM, _TIMED = 2, 5
+_LONG_S = 20.0
+"""After so long two are enough: what takes seconds is not led astray by a slow first."""
 
 
 class Pace(NamedTuple):
@@ -104,4 +106,6 @@ def _median_s(work: Callable[[], object]) -> float:
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
-    return median(seconds[_WARM:])
+        if len(seconds) > 1 and sum(seconds) > _LONG_S:
+            break
+    return median(seconds[min(_WARM, len(seconds) - 1) :])

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from leukoscope.augmentation.batch import apply_batch
-from leukoscope.foundation.errors import RecipeError
 from leukoscope.intake.store import open_store
 from leukoscope.models.classical import fit_classifier
 from leukoscope.models.features import Features, features_of
@@ -124,17 +123,11 @@ def fit_probe(
     Raises
     ------
     RecipeError
-        If the network stands at random weights, or cannot be cut before its last layer.
+        If the network cannot be cut before its last layer.
     DataError
         If training holds fewer than two categories, no cell could be measured, or a
         feature is not finite.
     """
-    if network is not None and recipe.weights is None:
-        raise RecipeError(
-            f"The features of {recipe.model} would be those of random weights, and a frozen "
-            "backbone with random weights says nothing. Nothing was started. Add --weights, or "
-            f"take model: {PIXELS}."
-        )
     body = body_of(recipe, network)
     cells = _cells(dataset, train, recipe)
     features = None if body is None else _features(dataset, cells, recipe, body, device)

@@ -15,7 +15,7 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import UsageError
 from leukoscope.intake.store import open_store
 from leukoscope.models.backbones import build, check_size
-from leukoscope.models.cards import WeightsCard
+from leukoscope.models.cards import WeightsCard, refuse_other_categories
 from leukoscope.models.folders import write_model
 from leukoscope.models.predictions import prediction_table
 from leukoscope.models.probes import WITHOUT_NETWORK
@@ -31,8 +31,8 @@ from leukoscope.training.loop import best_row, fit
 from leukoscope.training.probe import ProbeRecipe, fit_probe
 from leukoscope.training.recipe import FitRecipe, TrainingRecipe
 from leukoscope.training.recipes import load_training
+from leukoscope.training.settings import check_start
 from leukoscope.training.sides import of_people, seen_sides, sides_for, split_digest, test_cells
-from leukoscope.training.stages import refuse_frozen_random, without_frozen
 
 
 def train_run(
@@ -151,13 +151,12 @@ def _fitted(
     store = open_store(dataset, seen_sides(sides), recipe.preprocessing.size_px)
     train = gather(sides["train"], categories, store, copies=recipe.copies)
     validation = gather(sides["validation"], categories, store)
-    trained, looped = network, recipe
+    trained = network
     if (parts := cacheable(network, recipe)) is not None:
         body, trained = parts
-        looped = without_frozen(recipe)
         train = frozen_cells(dataset, train, recipe, body, device=device, augmented=True)
         validation = frozen_cells(dataset, validation, recipe, body, device=device, augmented=False)
-    state = fit(trained, train, validation, looped, run=out, device=device, precision=precision)
+    state = fit(trained, train, validation, recipe, run=out, device=device, precision=precision)
     # A head is part of its network: where it alone was trained, the network now has it.
     trained.load_state_dict(state.best)
     best = best_row(state.history)
@@ -242,11 +241,13 @@ def _starting_network(
     """Build what is fitted or asked for features, at its starting weights; none for pixels."""
     if recipe.model in WITHOUT_NETWORK:
         return None, ""
-    refuse_frozen_random(recipe)
+    check_start(recipe)
     size_px = recipe.preprocessing.size_px
     network = build(recipe, len(dataset.card.categories), size_px, seed=recipe.seed)
     if weights is not None:
         keep_head = isinstance(recipe, TrainingRecipe) and recipe.keep_head
+        if keep_head:
+            refuse_other_categories(weights, dataset.card.categories)
         load_weights(network, weights, recipe, keep_head=keep_head)
     check_size(network, recipe.model, size_px)
     return network, weights_digest(network)

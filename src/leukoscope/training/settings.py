@@ -9,9 +9,9 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.models.backbones import check_name
 from leukoscope.models.cards import WeightsCard
 from leukoscope.models.probes import WITHOUT_NETWORK
-from leukoscope.records.runs import check_licence
+from leukoscope.records.runs import NetworkRecipe, check_licence
 from leukoscope.training.probe import ProbeRecipe
-from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.recipe import FitRecipe, TrainingRecipe
 from leukoscope.training.stages import recipe_of
 
 AnyTraining = TrainingRecipe | ProbeRecipe
@@ -78,7 +78,8 @@ def with_weights(
 ) -> Stated:
     """Take from a weights card what must agree with it: network, arguments, colour statistics.
 
-    Head, stem, norm and regions stay the recipe's.
+    Of a run's or model's weights head, stem, norm and regions are taken too, where the recipe does
+    not ask for others; a file knows of none.
 
     Parameters
     ----------
@@ -127,11 +128,16 @@ def with_weights(
         "build_arguments": card.build_arguments,
         "weights": card.origin.model_dump(mode="json"),
     }
+    plain = NetworkRecipe()
+    if card.trained_as is not None:
+        for name in ("head", "stem", "norm", "regions"):
+            if getattr(recipe, name) == getattr(plain, name):
+                value[name] = getattr(card.trained_as, name)
     value["preprocessing"] |= {"mean": list(card.mean), "std": list(card.std)}
     return cast("Stated", type(recipe).from_mapping(value, where="the weights' card"))
 
 
-def check_start(recipe: AnyTraining) -> None:
+def check_start(recipe: FitRecipe) -> None:
     """Refuse a network that is not known, and one that is frozen with random weights.
 
     Raises
@@ -153,9 +159,11 @@ def check_start(recipe: AnyTraining) -> None:
         )
 
 
-def freezes(recipe: AnyTraining) -> bool:
+def freezes(recipe: FitRecipe) -> bool:
     """Tell whether any stage of a training keeps a part of its network as it started."""
-    return isinstance(recipe, ProbeRecipe) or any(frozen != 0 for frozen in frozen_in(recipe))
+    if isinstance(recipe, TrainingRecipe):
+        return any(frozen != 0 for frozen in frozen_in(recipe))
+    return True
 
 
 def frozen_in(recipe: TrainingRecipe) -> list[int | str]:

@@ -4,10 +4,9 @@ from itertools import accumulate
 
 from torch import nn
 
-from leukoscope.foundation.errors import RecipeError
 from leukoscope.models.backbones import check_size
 from leukoscope.models.bodies import Frozen, frozen_count, layer_groups
-from leukoscope.training.recipe import FitRecipe, TrainingRecipe
+from leukoscope.training.recipe import TrainingRecipe
 
 
 def stage_at(recipe: TrainingRecipe, update: int) -> int:
@@ -66,24 +65,6 @@ def check_stages(network: nn.Module, recipe: TrainingRecipe) -> None:
             frozen_count(network, stage.frozen_groups)
         if stage.preprocessing.size_px != recipe.preprocessing.size_px:
             check_size(network, recipe.model, stage.preprocessing.size_px)
-
-
-def refuse_frozen_random(recipe: FitRecipe) -> None:
-    """Refuse to keep layers as they are that were drawn at random.
-
-    Raises
-    ------
-    RecipeError
-        If the recipe freezes layer groups and names no starting weights.
-    """
-    if recipe.weights is not None or not isinstance(recipe, TrainingRecipe):
-        return
-    stages = [recipe_of(recipe, number) for number in range(max(1, len(recipe.stages)))]
-    if any(stage.frozen_groups != 0 for stage in stages):
-        raise RecipeError(
-            "The recipe keeps layers as they are, and without weights they are random. Nothing was "
-            "started. Add --weights, or train the whole network with frozen_groups: 0."
-        )
 
 
 def freeze(network: nn.Module, frozen: Frozen, trainable: frozenset[str]) -> list[nn.Module]:
