@@ -45,6 +45,12 @@ def test_history_says_what_happened(tmp_path):
     assert history["is_best"][0]
 
 
+def test_the_history_on_disk_is_the_one_in_memory(tmp_path):
+    """Every number in full, read back by the table library under its kind."""
+    state = run(tmp_path, updates=6)
+    assert pl.read_csv(tmp_path / "history.csv").to_dicts() == state.history
+
+
 def test_the_best_validation_is_kept(tmp_path):
     """A row is marked where macro-F, then loss, is better than ever; its weights are kept."""
     plan = {"schedule": "constant", "validate_every": 1, "learning_rate": 0.02}

@@ -60,3 +60,18 @@ def is_worse(rows: Sequence[Row]) -> bool:
     before, now = rows[-2:]
     fell = now["validation_accuracy"] < before["validation_accuracy"]
     return bool(fell and now["validation_loss"] > before["validation_loss"])
+
+
+def history_csv(rows: Sequence[Row]) -> str:
+    """Write a history as CSV, numbers in full and yes or no as ``true`` or ``false``.
+
+    By hand: a table library that is refused memory ends the whole process, and memory is short
+    where a batch has just been done in parts.
+    """
+    names = list(rows[0]) if rows else []
+    lines = [",".join(names), *(",".join(_spell(row[name]) for name in names) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _spell(value: float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)

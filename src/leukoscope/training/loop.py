@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +28,7 @@ from leukoscope.models.prediction import predict_logits
 from leukoscope.training.batches import cells_loss, network_input
 from leukoscope.training.cells import Cells, holds_features, order_of
 from leukoscope.training.history import (
+    history_csv,
     is_worse,
     merit,
     rows_after,
@@ -382,4 +382,4 @@ def _facts(state: Fit) -> dict[str, Any]:
 
 
 def _write_history(run: Path, history: Sequence[dict[str, Any]]) -> None:
-    files.write_text(run / "history.csv", pl.DataFrame(history).write_csv())
+    files.write_text(run / "history.csv", history_csv(history))
