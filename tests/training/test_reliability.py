@@ -6,6 +6,7 @@ from tests.training.colours import HARDEST, coloured, recipe_of, run
 from tests.training.lives import live
 
 from leukoscope.fitting.checkpoints import read_facts
+from leukoscope.foundation import progress
 from leukoscope.foundation.streams import stream
 from leukoscope.models.backbones import build
 from leukoscope.training.loop import begin, one_update
@@ -75,7 +76,7 @@ def test_out_of_memory_the_batch_is_done_in_parts(tmp_path):
 
 
 def test_what_memory_refuses_is_said_once(tmp_path):
-    """The note names the cells, the update and the parts; batch normalisation only where it is."""
+    """The note names the cells, the update and the parts, and speaks of no batch normalisation."""
     (lean,) = live(tmp_path / "lean", LARGE | {"updates": 2}, [{"memory_mb": 150}])
     assert lean["ended"] == "done"
     heads = [note.split(",")[0] for note in lean["notes"]]
@@ -84,10 +85,33 @@ def test_what_memory_refuses_is_said_once(tmp_path):
     parts = [int(head.split()[-2]) for head in heads]
     assert parts == sorted(set(parts))
     assert "batch normalisation" not in "".join(lean["notes"])
-    normed = LARGE | {"model": "test_resnet", "updates": 1, "preprocessing": {"size_px": 64}}
-    (seen,) = live(tmp_path / "normed", normed, [{"memory_mb": 200}])
-    assert seen["ended"] == "done"
-    assert "batch normalisation sees a part at a time" in seen["notes"][0]
+
+
+@pytest.mark.parametrize(("model", "is_normed"), [("test_resnet", True), ("lenet", False)])
+def test_a_try_that_memory_refused_leaves_no_trace(model, is_normed):
+    """A layer late in the network asks for more than there is while more than 4 cells come: the
+    update equals, bit for bit, one that was begun in two parts, statistics included; the note
+    speaks of batch normalisation where there is some."""
+    recipe = recipe_of(model=model, build_arguments={"drop_rate": 0.3} if is_normed else {})
+    train, ends, notes = coloured(48, "train"), [], []
+
+    def ask(_, inputs):
+        torch.empty(2**46 if len(inputs[0]) > 4 else 1, dtype=torch.uint8)
+
+    for parts in (1, 2):
+        network = build(recipe, 3, 24, seed=0)
+        [*network.modules()][-1].register_forward_pre_hook(ask)
+        state = begin(network, recipe, CPU)
+        state.parts = parts
+        with progress.noting(notes.append):
+            for _ in range(2):
+                one_update(state, train, recipe, CPU, "float32")
+        ends.append({name: v.clone() for name, v in network.state_dict().items()})
+        assert state.parts == 2
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+    assert len(notes) == 1
+    assert notes[0].startswith("Memory does not hold 8 cells at once: from update 1 on")
+    assert ("batch normalisation sees a part at a time" in notes[0]) == is_normed
 
 
 def test_where_not_even_two_cells_fit_the_run_ends_with_a_sentence(tmp_path):

@@ -102,7 +102,9 @@ class Neighbours(nn.Module):
             distances = _squared_distances(seen, known)
         nearest = distances.sort(dim=1, stable=True).indices[:, : self.recipe.neighbours]
         voices = part_of(self, "codes")[nearest]
-        blank = torch.zeros(len(seen), self.n_categories, dtype=torch.float64, device=seen.device)
+        blank = torch.zeros(
+            seen.shape[0], self.n_categories, dtype=torch.float64, device=seen.device
+        )
         return blank.scatter_add(1, voices, torch.ones_like(voices, dtype=torch.float64))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -171,10 +171,12 @@ def _facts(dataset: Dataset, sides: dict[str, pl.DataFrame]) -> dict[str, Any]:
         "manifest_digest": manifest_digest(dataset.manifest),
         "split_digest": split_digest(sides),
         "categories": list(dataset.card.categories),
+        "source": dataset.card.source,
         "licence": dataset.card.licence,
         "citation": dataset.card.citation,
         "n_cells": {name: part.height for name, part in sides.items()},
         "n_families": {name: part["family"].n_unique() for name, part in sides.items()},
+        "n_cases": {name: part["case"].drop_nulls().n_unique() for name, part in sides.items()},
     }
 
 
