@@ -26,6 +26,9 @@ class Headed(nn.Module):
 class QuadrantsAndRim(nn.Module):
     """Hold five networks, each for one region of the picture (SR-S15).
 
+    The rim is what lies outside a disc about the middle of the picture, where cells stand: training
+    has no masks. The paper's proposal leaves it open.
+
     In training it answers with the logits of each, (n, 5, k), so that each learns by itself; in
     evaluation with their mean (SR-S16).
     """
@@ -66,7 +69,7 @@ def quadrants_and_rim(pictures: Tensor) -> list[Tensor]:
 
 
 def dense_head(n_in: int, n_outputs: int) -> nn.Sequential:
-    """Make the head of Saquib and Rodriguez (SR-S3): 1024, 512, dropout .3."""
+    """Make the head of Saquib and Rodriguez (SR-S3): 1024, 512, dropout .3, ours after the 512."""
     return nn.Sequential(
         nn.Flatten(),
         *(nn.Linear(n_in, 1024), nn.ReLU()),
@@ -78,7 +81,8 @@ def dense_head(n_in: int, n_outputs: int) -> nn.Sequential:
 def convolution_head(n_maps: int, height: int, width: int, n_outputs: int) -> nn.Sequential:
     """Make the head of Yin and Xiong (YX-S5): convolution, BN, pooling, dropout, dense.
 
-    The numbers are ours, the paper leaves them open: 256 maps of 3 × 3, pooling by 2, dropout .5.
+    The numbers are ours, the paper leaves them open: 256 maps of 3 × 3, pooling by 2, dropout .5;
+    so is the rectifier after the normalisation.
 
     Raises
     ------

@@ -4,6 +4,7 @@ Layers stand one after another, so that "the first 19 layers" of a paper are the
 Where a paper leaves a layer open, the choice is ours and the docstring says so.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -42,7 +43,7 @@ class Shortcut(nn.Module):
 
 
 def lenet(n_outputs: int, size_px: int, *, grey: bool = False) -> nn.Sequential:
-    """Build LeNet-5 with rectifiers and maximum pooling (N20-S5).
+    """Build LeNet-5 (N20-S5); rectifiers and maximum pooling are our reading.
 
     Parameters
     ----------
@@ -75,8 +76,9 @@ def saquib_rodriguez(n_outputs: int, size_px: int) -> nn.Sequential:
     """Build the 25 layers of Saquib and Rodriguez (SR-S5), at least 72 px.
 
     At 256 px with one output it has 16,421,185 parameters, as their notebook prints. The first
-    19 layers are those they freeze (SR-S6); their sigmoid is part of the loss here. Where
-    the dropout of .6 stands is our reading: before the dense layers.
+    19 layers are those they freeze (SR-S6); their sigmoid is part of the loss here. Weights
+    start as in the notebook, uniform after LeCun 1998, biases at 0. Where the dropout of .6
+    stands is our reading: before the dense layers.
     """
     return _saquib_rodriguez(
         nn.Sequential(
@@ -94,7 +96,8 @@ def saquib_rodriguez_skip(n_outputs: int, size_px: int) -> nn.Sequential:
     """Build the same network with skip layers (SR-S14), at least 18 px.
 
     The paper proposes skip layers and leaves their form open; ours adds to each convolution,
-    now padded, its input through a 1 × 1 projection.
+    now padded, its input through a 1 × 1 projection. Padded maps shrink less, so that it has more
+    parameters than the plain network at the same size: the two differ in more than the skips.
     """
     return _saquib_rodriguez(
         nn.Sequential(
@@ -109,7 +112,7 @@ def saquib_rodriguez_skip(n_outputs: int, size_px: int) -> nn.Sequential:
 
 
 def _saquib_rodriguez(maps: nn.Sequential, side: int, n_outputs: int) -> nn.Sequential:
-    return nn.Sequential(
+    network = nn.Sequential(
         *maps,
         *(nn.Dropout(0.6), nn.Flatten()),
         *(nn.Linear(256 * side**2, 512), nn.SELU(), nn.Dropout(0.8)),
@@ -118,6 +121,18 @@ def _saquib_rodriguez(maps: nn.Sequential, side: int, n_outputs: int) -> nn.Sequ
         *(nn.Linear(128, 64), nn.SELU()),
         nn.Linear(64, n_outputs),
     )
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            _start_as_lecun(layer)
+    return network
+
+
+def _start_as_lecun(layer: nn.Conv2d | nn.Linear) -> None:
+    """Draw weights of variance 1 / inputs, which self-normalising units (SELU) need."""
+    bound = math.sqrt(3 / layer.weight[0].numel())
+    nn.init.uniform_(layer.weight, -bound, bound)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def mooney(n_outputs: int, size_px: int) -> nn.Sequential:

@@ -208,7 +208,10 @@ def _timed_as(training: AnyTraining, shared: TrainingRecipe) -> TrainingRecipe |
 
 
 def _alike(training: TrainingRecipe | None) -> str:
-    return repr([getattr(training, name) for name in _TIMED]) if training else "none"
+    if training is None:
+        return "none"
+    stages = (training.stages, training.updates) if training.stages else ()
+    return repr([*(getattr(training, name) for name in _TIMED), stages])
 
 
 def _is_computed_once(training: TrainingRecipe) -> bool:

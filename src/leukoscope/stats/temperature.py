@@ -13,6 +13,9 @@ FEWEST_CELLS = 20
 _LOG_RANGE = (-5.0, 5.0)
 """Where the logarithm of a temperature is looked for, beside the spread of the logits."""
 
+_AT_THE_END = 1e-3
+"""So near to an end of that range, the best temperature lies beyond it."""
+
 
 def fit_temperature(logits: ArrayLike, codes: ArrayLike) -> float:
     """Find the temperature at which a model's probabilities are most likely to be right.
@@ -29,8 +32,8 @@ def fit_temperature(logits: ArrayLike, codes: ArrayLike) -> float:
     float
         Above 0. Logits divided by it have the least mean negative log-likelihood; those of
         another scale have a temperature larger by as much. 1 where no temperature is best: all
-        calls are right with room to spare, so that surer is always likelier, or all logits of
-        each cell are equal.
+        calls are right with room to spare, so that surer is always likelier; all logits of each
+        cell are equal; or they tell nothing, so that less sure is always likelier.
 
     Raises
     ------
@@ -56,6 +59,8 @@ def fit_temperature(logits: ArrayLike, codes: ArrayLike) -> float:
         return float(np.mean(logsumexp(divided, axis=1) - right))
 
     found = minimize_scalar(loss, bounds=_LOG_RANGE, method="bounded", options={"xatol": 1e-9})
+    if abs(found.x) > max(_LOG_RANGE) - _AT_THE_END:
+        return 1.0
     return spread * float(np.exp(found.x))
 
 

@@ -131,6 +131,10 @@ def fit(
                 validate(state, train, validation, recipe, device)
                 _write_history(run, state.history)
             if is_due or time.monotonic() - last_written > checkpoint_every_s:
+                # A step may be finite and too large for the weights: no checkpoint keeps such.
+                weights = [parameter.detach() for parameter in network.parameters()]
+                norm = float(nn.utils.get_total_norm(weights))
+                _refuse_infinite("norm of the weights", norm, state.update)
                 write_checkpoint(checkpoint, network, state.optimiser, _kept(state), _facts(state))
                 last_written = time.monotonic()
     progress.tell("training", recipe.updates, recipe.updates)

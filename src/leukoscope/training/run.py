@@ -292,9 +292,13 @@ def _calibrated(
     """Give a card the temperature that fits the split's calibration cells, if it has some."""
     if "calibration" not in sides:
         return card
-    table = prediction_table(dataset, sides["calibration"], network, card, run_id="", device=device)
-    chances = table.select(f"p_{name}" for name in card.categories).to_numpy()
-    codes = [card.categories.index(name) for name in table["category"]]
+    # Of a category that training lacked a model knows nothing, nor how sure it should be.
+    trained = sides["train"]["category"].unique()
+    known = [name for name in card.categories if name in trained]
+    cells = sides["calibration"].filter(pl.col("category").is_in(known))
+    table = prediction_table(dataset, cells, network, card, run_id="", device=device)
+    chances = table.select(f"p_{name}" for name in known).to_numpy()
+    codes = [known.index(name) for name in table["category"]]
     # Logarithms of probabilities are logits of the same answer, up to a shift that changes none.
     logits = np.log(np.maximum(chances, np.finfo(np.float64).tiny))
     return card.model_copy(update={"temperature": fit_temperature(logits, codes)})

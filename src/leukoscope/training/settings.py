@@ -5,11 +5,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from leukoscope.augmentation.recipe import AugmentationRecipe
+from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.models.backbones import check_name
 from leukoscope.models.cards import WeightsCard
 from leukoscope.models.probes import WITHOUT_NETWORK
-from leukoscope.records.runs import NetworkRecipe, check_licence
+from leukoscope.records.runs import NetworkRecipe, Setting, check_licence
 from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.recipe import FitRecipe, TrainingRecipe
 from leukoscope.training.stages import recipe_of
@@ -125,7 +126,7 @@ def with_weights(
     check_licence(card.origin, accepted)
     value = recipe.model_dump(mode="json") | {
         "model": card.model,
-        "build_arguments": card.build_arguments,
+        "build_arguments": _joined_arguments(recipe, card),
         "weights": card.origin.model_dump(mode="json"),
     }
     plain = NetworkRecipe()
@@ -135,6 +136,25 @@ def with_weights(
                 value[name] = getattr(card.trained_as, name)
     value["preprocessing"] |= {"mean": list(card.mean), "std": list(card.std)}
     return cast("Stated", type(recipe).from_mapping(value, where="the weights' card"))
+
+
+def _joined_arguments(recipe: FitRecipe, card: WeightsCard) -> dict[str, Setting]:
+    """Join what a recipe and its weights' card build the network with; those of another go."""
+    if recipe.model != card.model:
+        progress.note(
+            f"The weights {card.origin.name} are those of {card.model}: that network is trained, "
+            f"not {recipe.model}."
+        )
+        return dict(card.build_arguments)
+    asked, needed = recipe.build_arguments, card.build_arguments
+    odd = [name for name in asked if name in needed and asked[name] != needed[name]]
+    if odd:
+        raise DataError(
+            f"The recipe builds {recipe.model} with {odd[0]}={asked[odd[0]]!r}, the weights "
+            f"{card.origin.name} need {odd[0]}={needed[odd[0]]!r}. Nothing was started. Leave it "
+            "out of the recipe."
+        )
+    return {**asked, **needed}
 
 
 def check_start(recipe: FitRecipe) -> None:

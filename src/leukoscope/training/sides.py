@@ -46,7 +46,7 @@ def test_cells(test: Dataset, divided: pl.DataFrame, categories: Sequence[str]) 
         read_as(cells["category"].to_list(), categories)
     except DataError as error:
         raise DataError(f"The test collection {test.folder} does not fit: {error}") from None
-    pool = divided.filter(pl.col("split").is_in(["train", "validation"]))
+    pool = divided.filter(pl.col("split").is_in(["train", "validation", "calibration"]))
     met = cells.filter(is_seen(cells, seen_of(pool)))
     if met.height or cells.is_empty():
         raise DataError(
