@@ -152,3 +152,19 @@ def test_every_model_trains_two_steps_and_predicts_at_its_smallest_size(name):
         answer = network(pictures)
     assert answer.shape == (6, 4)
     assert torch.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("name", ["saquib_rodriguez", "saquib_rodriguez_skip"])
+def test_self_normalising_networks_start_as_lecun_says(name):
+    """Every layer's weights have the variance 1 / inputs, its biases are 0: the signal stays."""
+    network, _ = network_of(name, size_px=72)
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        n_inputs = layer.weight[0].numel()
+        bound = (3 / n_inputs) ** 0.5
+        assert layer.weight.abs().max() <= bound
+        error = 4 * (0.8 / layer.weight.numel()) ** 0.5
+        assert float(layer.weight.var()) * n_inputs == pytest.approx(1, abs=error + 0.01)
+        assert not layer.bias.any()
+    signal = network[:-1].eval()(torch.randn(64, 3, 72, 72))
+    assert 0.3 < float(signal.std()) < 3

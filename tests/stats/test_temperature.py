@@ -60,10 +60,13 @@ def test_the_temperature_that_was_used_is_found_again():
 
 
 def test_probabilities_are_left_alone_where_no_temperature_is_best():
-    """All calls right, or logits that say nothing: 1."""
+    """All calls right, logits that say nothing, or that are wrong whichever way: 1."""
     logits, _ = drawn(2)
     assert fit_temperature(logits, logits.argmax(axis=1)) == 1
     assert fit_temperature(np.ones((30, 3)), np.arange(30) % 3) == 1
+    # Called wrong wherever they are sure: the less sure the better, without end.
+    wrong = np.array([[0.0, 5.0], [5.0, 0.0]] * 15)
+    assert fit_temperature(wrong, [0, 1] * 15) == 1
 
 
 def test_too_few_cells_or_categories_are_refused():

@@ -1,6 +1,7 @@
 import pytest
 
 from leukoscope.augmentation.recipe import load_augmentation
+from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, LicenceError, RecipeError
 from leukoscope.models.cards import WeightsCard
 from leukoscope.records.runs import WeightsOrigin
@@ -61,6 +62,26 @@ def test_weights_decide_what_must_agree_with_them(tmp_path):
     assert seen.preprocessing.std == (0.4, 0.5, 0.6)
     assert seen.preprocessing.size_px == 48
     assert seen.weights.name == "theirs"
+
+
+def test_a_recipes_own_arguments_stay_beside_those_of_the_weights(tmp_path):
+    """Dropout that was asked for is kept; what contradicts the weights is refused."""
+    own = TrainingRecipe(model="test_vit", build_arguments={"drop_rate": 0.2})
+    seen = with_weights(own, card(tmp_path), None, None)
+    assert seen.build_arguments == {"img_size": 64, "drop_rate": 0.2}
+    other = TrainingRecipe(model="test_vit", build_arguments={"img_size": 32})
+    with pytest.raises(DataError, match="img_size=32.*img_size=64"):
+        with_weights(other, card(tmp_path), None, None)
+
+
+def test_another_network_than_the_recipes_is_said(tmp_path):
+    """Its own arguments go with it."""
+    notes = []
+    own = TrainingRecipe(build_arguments={"drop_rate": 0.2})
+    with progress.noting(notes.append):
+        seen = with_weights(own, card(tmp_path), None, None)
+    assert seen.build_arguments == {"img_size": 64}
+    assert "those of test_vit" in notes[0]
 
 
 def test_a_licence_that_restricts_must_be_accepted_by_name(tmp_path):
