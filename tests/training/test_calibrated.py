@@ -83,7 +83,7 @@ def test_a_category_that_training_lacked_does_not_spoil_it(known, tmp_path):
 def test_a_split_without_that_side_is_refused(known):
     """With the option that makes one."""
     divided = read_split(known, "splits", 0, 0)
-    with pytest.raises(DataError, match="no cells in calibration.*--calibration-share"):
+    with pytest.raises(DataError, match=r"no cells in calibration.*--calibration-share"):
         sides_for(divided, recipe_of(split="splits"), None)
 
 

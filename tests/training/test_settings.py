@@ -70,7 +70,7 @@ def test_a_recipes_own_arguments_stay_beside_those_of_the_weights(tmp_path):
     seen = with_weights(own, card(tmp_path), None, None)
     assert seen.build_arguments == {"img_size": 64, "drop_rate": 0.2}
     other = TrainingRecipe(model="test_vit", build_arguments={"img_size": 32})
-    with pytest.raises(DataError, match="img_size=32.*img_size=64"):
+    with pytest.raises(DataError, match=r"img_size=32.*img_size=64"):
         with_weights(other, card(tmp_path), None, None)
 
 
