@@ -166,5 +166,6 @@ def test_self_normalising_networks_start_as_lecun_says(name):
         error = 4 * (0.8 / layer.weight.numel()) ** 0.5
         assert float(layer.weight.detach().var()) * n_inputs == pytest.approx(1, abs=error + 0.01)
         assert not layer.bias.any()
-    signal = network[:-1].eval()(torch.randn(64, 3, 72, 72))
+    with torch.no_grad():
+        signal = network[:-1].eval()(torch.randn(64, 3, 72, 72))
     assert 0.3 < float(signal.std()) < 3
