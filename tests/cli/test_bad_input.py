@@ -18,6 +18,7 @@ from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import encode_png
 from leukoscope.models.backbones import build
 from leukoscope.records.lineage import is_copy
+from leukoscope.records.runs import NetworkRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,7 +81,7 @@ def faults(cells, finished, tmp_path_factory, one_thread):
 
 def restricted(path):
     """Write weights with a card whose licence must be accepted."""
-    data = save(build("test_resnet", {}, 4, seed=0).state_dict())
+    data = save(build(NetworkRecipe(model="test_resnet"), 4, 32, seed=0).state_dict())
     path.write_bytes(data)
     path.with_suffix(".md").write_text(
         "`timm.create_model('test_resnet')` mean (0.5, 0.5, 0.5) std (0.5, 0.5, 0.5)\n"
