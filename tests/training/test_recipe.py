@@ -117,7 +117,8 @@ def test_each_contradiction_ends_when_one_side_is_given_up():
         {"frozen_groups": 3, "keep_head": True, "rate_decay": 0.8, "stop_when_worse": True},
     ]
     for settings in taken:
-        TrainingRecipe.from_mapping(settings, where="a test")
+        read = TrainingRecipe.from_mapping(settings, where="a test")
+        assert read.model_fields_set >= set(settings)
 
 
 def test_a_recipe_comes_back_as_it_was_written(tmp_path):
