@@ -72,7 +72,7 @@ class TrainingRecipe(FitRecipe):
 
     optimiser: Optimiser = "adamw"
     """The optimiser; ``amsgrad`` is Adam with its largest second moment so far."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1000)
     """The highest learning rate."""
     weight_decay: float = Field(default=0.05, ge=0)
     """Decay of weights; biases and normalisation are spared. With ``adamw`` apart from the
@@ -113,7 +113,7 @@ class TrainingRecipe(FitRecipe):
     """``balanced``: each category comes equally often, however many cells it has."""
     bagging: bool = False
     """With regions: whether each of the networks learns from a bootstrap bag of its own."""
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: int = Field(default=64, ge=2, le=65_536)
     """Cells an update."""
     updates: int = Field(default=600, ge=1, le=10_000_000)
     """Number of optimiser updates, all stages together."""

@@ -174,8 +174,12 @@ def check_start(recipe: FitRecipe) -> None:
         raise DataError(
             f"The recipe keeps parts of {recipe.model} frozen, and names no weights for them: "
             "frozen at random they would see nothing. Nothing was started. Give --weights a file "
-            f"with its card or a finished run (`leukoscope fetch weights {recipe.model}` gets "
-            "published ones), or set frozen_groups: 0 to train it whole."
+            "with its card, a finished run, or the name of fetched ones"
+            + (
+                ", or set frozen_groups: 0 to train it whole."
+                if isinstance(recipe, TrainingRecipe)
+                else ", or take model: pixels."
+            )
         )
 
 
