@@ -72,7 +72,7 @@ class TrainingRecipe(FitRecipe):
 
     optimiser: Optimiser = "adamw"
     """The optimiser; ``amsgrad`` is Adam with its largest second moment so far."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=1000)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e30)
     """The highest learning rate."""
     weight_decay: float = Field(default=0.05, ge=0)
     """Decay of weights; biases and normalisation are spared. With ``adamw`` apart from the
