@@ -14,7 +14,7 @@ from leukoscope.models.features import feature_keys, open_features
 from leukoscope.records.dataset import Dataset
 from leukoscope.training.cells import Cells, batch_draws
 from leukoscope.training.recipe import FitRecipe, TrainingRecipe
-from leukoscope.training.stages import recipe_of
+from leukoscope.training.stages import stretches
 
 
 def cacheable(network: nn.Module, recipe: TrainingRecipe) -> tuple[nn.Module, nn.Module] | None:
@@ -35,7 +35,7 @@ def cacheable(network: nn.Module, recipe: TrainingRecipe) -> tuple[nn.Module, nn
         stages differ in what is frozen, in size or in augmentation, layers learn at rates of
         their own, or the frozen layers do not end at a clean seam.
     """
-    stages = [recipe_of(recipe, number) for number in range(max(1, len(recipe.stages)))]
+    stages = stretches(recipe)
     first = stages[0]
     differ = any(
         getattr(stage, name) != getattr(recipe if name in _OF_ALL else first, name)

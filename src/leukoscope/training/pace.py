@@ -16,7 +16,7 @@ from leukoscope.models.prediction import predict_logits
 from leukoscope.training.cells import Cells
 from leukoscope.training.loop import Fit, begin, one_update
 from leukoscope.training.recipe import TrainingRecipe
-from leukoscope.training.stages import first_update, recipe_of
+from leukoscope.training.stages import first_update, stretches
 
 _WARM, _TIMED = 2, 5
 _LONG_S = 20.0
@@ -77,7 +77,7 @@ def measure_pace(recipe: TrainingRecipe, n_categories: int, device: str) -> Pace
 
 def _mean_update_s(state: Fit, cells: Cells, recipe: TrainingRecipe, device: torch.device) -> float:
     seconds = 0.0
-    for number in range(max(1, len(recipe.stages))):
+    for number, stage in enumerate(stretches(recipe)):
         begin_at = first_update(recipe, number)
 
         def work(begin_at: int = begin_at) -> None:
@@ -85,7 +85,7 @@ def _mean_update_s(state: Fit, cells: Cells, recipe: TrainingRecipe, device: tor
             state.update = begin_at
             one_update(state, cells, recipe, device, choose_precision(device))
 
-        seconds += _median_s(work) * recipe_of(recipe, number).updates
+        seconds += _median_s(work) * stage.updates
     return seconds / recipe.updates
 
 

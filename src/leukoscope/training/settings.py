@@ -13,7 +13,7 @@ from leukoscope.models.probes import WITHOUT_NETWORK
 from leukoscope.records.runs import NetworkRecipe, Setting, check_licence
 from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.recipe import FitRecipe, TrainingRecipe
-from leukoscope.training.stages import recipe_of
+from leukoscope.training.stages import stretches
 
 AnyTraining = TrainingRecipe | ProbeRecipe
 """A training of a network, or of a classical model on frozen features."""
@@ -192,5 +192,4 @@ def freezes(recipe: FitRecipe) -> bool:
 
 def frozen_in(recipe: TrainingRecipe) -> list[int | str]:
     """List what each stage of a training freezes."""
-    numbers = range(max(1, len(recipe.stages)))
-    return [recipe_of(recipe, number).frozen_groups for number in numbers]
+    return [stage.frozen_groups for stage in stretches(recipe)]

@@ -42,6 +42,11 @@ def recipe_of(recipe: TrainingRecipe, stage: int) -> TrainingRecipe:
 _CHANGED = ("updates", "learning_rate", "frozen_groups", "augmentation")
 
 
+def stretches(recipe: TrainingRecipe) -> list[TrainingRecipe]:
+    """Write all stages of a training out, in order; one without stages is its only stretch."""
+    return [recipe_of(recipe, number) for number in range(max(1, len(recipe.stages)))]
+
+
 def without_frozen(recipe: TrainingRecipe) -> TrainingRecipe:
     """Write a recipe for what is left of a network whose frozen part was computed beforehand."""
     whole = {"frozen_groups": None, "size_px": None, "augmentation": None}
@@ -59,8 +64,7 @@ def check_stages(network: nn.Module, recipe: TrainingRecipe) -> None:
     UsageError
         If it cannot take pictures of a stage's size.
     """
-    for number in range(max(1, len(recipe.stages))):
-        stage = recipe_of(recipe, number)
+    for stage in stretches(recipe):
         if stage.frozen_groups != 0:
             frozen_count(network, stage.frozen_groups)
         if stage.preprocessing.size_px != recipe.preprocessing.size_px:
