@@ -20,6 +20,7 @@ from measuring import BATCH, CPU, in_fresh_process, seconds, spread
 from torch import nn
 
 from leukoscope.fitting.machine import keep_memory
+from leukoscope.fitting.orders import batch_places
 from leukoscope.intake.ingest import ingest_phantom
 from leukoscope.intake.phantom import PhantomRecipe
 from leukoscope.intake.store import open_store
@@ -27,7 +28,7 @@ from leukoscope.models.backbones import build
 from leukoscope.models.features import in_evaluation
 from leukoscope.records.dataset import read_dataset
 from leukoscope.training.batches import network_input
-from leukoscope.training.cells import Cells, batch_places, gather
+from leukoscope.training.cells import Cells, gather
 from leukoscope.training.frozen import cacheable, frozen_cells
 from leukoscope.training.recipe import TrainingRecipe
 

@@ -19,10 +19,11 @@ from training import bare_step
 from leukoscope.augmentation.batch import apply_batch
 from leukoscope.augmentation.draw import Draw
 from leukoscope.fitting.machine import keep_memory
+from leukoscope.fitting.orders import batch_places
 from leukoscope.intake.ingest import ingest_phantom
 from leukoscope.intake.phantom import PhantomRecipe
 from leukoscope.models.prediction import to_tensor
-from leukoscope.training.cells import Cells, batch_draws, batch_places
+from leukoscope.training.cells import Cells, batch_draws
 from leukoscope.training.recipe import TrainingRecipe
 
 TARGET, SIZE_PX, BATCH, THREADS = 0.03, 128, 32, 2

@@ -19,10 +19,11 @@ from torch.nn import functional
 
 from leukoscope.fitting.checkpoints import write_checkpoint
 from leukoscope.fitting.machine import keep_memory
+from leukoscope.fitting.orders import batch_places
 from leukoscope.intake.ingest import ingest_phantom
 from leukoscope.intake.phantom import PhantomRecipe
 from leukoscope.models.prediction import to_tensor
-from leukoscope.training.cells import Cells, batch_pixels, batch_places
+from leukoscope.training.cells import Cells, batch_pixels
 from leukoscope.training.loop import Fit, one_update
 from leukoscope.training.recipe import TrainingRecipe
 

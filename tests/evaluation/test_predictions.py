@@ -129,8 +129,9 @@ def test_a_case_half_known_still_keeps_its_cells_together():
         ([("a", "blast", "band")], {"p_band": [1.0]}, "'blast'"),
         ([("a", "band", "blast")], {"p_band": [1.0]}, "'blast'"),
         ([("a", "band", "band")], {"role": ["seen"]}, "trained or chosen on"),
+        ([("a", "band", "band")], {"family": ["generator:0a"]}, "1 of 1 .* are of generated cells"),
     ],
-    ids=["unlabelled", "twice", "empty", "uncovered truth", "call without a column", "seen"],
+    ids=["unlabelled", "twice", "empty", "uncovered truth", "no column", "seen", "drawn"],
 )
 def test_what_cannot_be_scored_is_refused(rows, columns, said):
     """Each refusal names what is wrong and says that nothing was scored."""

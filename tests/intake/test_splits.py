@@ -262,12 +262,16 @@ def test_a_plan_that_cannot_be_is_refused(fault):
 
 
 @pytest.mark.parametrize(
-    "copy", [{"origin": "c000", "family": "f0", "copy": 1}, {"origin": "generator:run-3"}]
+    ("copy", "told"),
+    [
+        ({"origin": "c000", "family": "f0", "copy": 1}, "holds copies of cells"),
+        ({"origin": "generator:run-3"}, "1 generated cells, for example c001: their generator saw"),
+    ],
 )
-def test_copies_are_not_split(copy):
+def test_copies_are_not_split(copy, told):
     """Split first, augment after: a manifest that holds copies, or made cells, is refused."""
     rows = [{"category": "band"}, {"category": "band"} | copy]
-    with pytest.raises(DataError, match="holds copies of cells"):
+    with pytest.raises(DataError, match=told):
         room.check_plan(manifest_of(rows), folds=None, repeats=1, shares=SHARES)
 
 

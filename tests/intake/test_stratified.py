@@ -64,6 +64,19 @@ def test_a_draw_follows_from_its_seed_and_not_from_the_order_of_rows():
     assert len(set(training_draw(pool, 30, 2)["cell_id"]) & drawn) < 25
 
 
+@given(n=st.integers(2, 100), seed=st.integers(0, 20))
+def test_generated_cells_are_all_kept_and_change_no_draw(n, seed):
+    """They are of no cell's family: the originals are those drawn without them."""
+    pool = manifest(POOL)
+    name = "generator:0123456789abcdef"
+    made = pool.head(7).with_columns(
+        cell_id=pl.lit("g-") + pl.col("cell_id"), family=pl.lit(name), origin=pl.lit(name)
+    )
+    drawn = training_draw(pl.concat([made, pool]), n, seed)
+    assert drawn["cell_id"].to_list()[:7] == made["cell_id"].to_list()
+    assert drawn["cell_id"].to_list()[7:] == training_draw(pool, n, seed)["cell_id"].to_list()
+
+
 def test_derived_cells_follow_their_origin():
     """They do not count, and come along exactly where their origin is drawn."""
     pool = manifest(POOL)

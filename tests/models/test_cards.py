@@ -298,6 +298,7 @@ def test_a_classical_model_and_an_arm_start_no_network(tmp_path):
         read_card(tmp_path)
     probe = card.model_dump(mode="json") | {"classifier": {"kind": "knn"}}
     (folder / "model.json").write_text(json.dumps(probe))
+    (folder / "model.sha256").unlink()
     with pytest.raises(DataError, match="is a knn model on features"):
         read_card(tmp_path / "00")
 

@@ -76,7 +76,8 @@ def test_a_probe_is_read_as_it_was_written(tmp_path, kind):
     pixels, _ = coloured(20, seed=4)
     assert np.array_equal(answers(found, pixels), answers(model, pixels))
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {"model.json", "model.safetensors"} | ({"model.txt"} & {*names})
+    files = {"model.json", "model.safetensors", "model.sha256"}
+    assert names == files | ({"model.txt"} & {*names})
     assert ("model.txt" in names) == (kind == "trees")
 
 

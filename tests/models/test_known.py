@@ -1,5 +1,8 @@
 """The models that are named can be asked for."""
 
+import pytest
+
+from leukoscope.foundation.errors import UsageError
 from leukoscope.models.backbones import build, check_name
 from leukoscope.models.known import CLASSICAL, MODELS, NETWORKS
 from leukoscope.models.probes import WITHOUT_NETWORK
@@ -24,6 +27,13 @@ def test_classical_models_are_those_a_recipe_can_ask_for() -> None:
     """By their kind."""
     union = ClassifierRecipe.__origin__  # type: ignore[attr-defined]
     assert {each.model_fields["kind"].default for each in union.__args__} == set(CLASSICAL)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_classical_model_asked_for_as_a_network_gets_the_way_to_it(name: str) -> None:
+    """The word that a recipe needs is in the sentence."""
+    with pytest.raises(UsageError, match=rf"--recipe.*classifier: {{kind: {name}}}"):
+        check_name(name)
 
 
 def test_what_the_package_trains_is_named() -> None:

@@ -36,9 +36,8 @@ def ensemble():
 
 
 MODELS = {
-    "timm": lambda: modelled(temperature=0.7),
-    "views and head": lambda: modelled(
-        head="convolution", test_views=8, feeding=Preprocessing(size_px=64)
+    "timm, head and views": lambda: modelled(
+        head="convolution", test_views=8, temperature=0.7, feeding=Preprocessing(size_px=64)
     ),
     "regions": lambda: modelled(network="lenet", regions="quadrants-and-rim"),
     "grey": lambda: modelled(network="lenet", build_arguments={"grey": True}, feeding=SMALL),
@@ -46,18 +45,23 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def exported(request, one_thread):
-    """Export one of the kinds of model."""
-    network, card = MODELS[request.param]()
-    return to_onnx(network, card), network, card
+@pytest.fixture(scope="module")
+def exports(one_thread):
+    """Export each kind of model: tracing one takes seconds."""
+    models = {kind: model() for kind, model in MODELS.items()}
+    return {kind: (to_onnx(*model), *model) for kind, model in models.items()}
+
+
+@pytest.fixture(params=MODELS)
+def exported(request, exports):
+    """Give one of the kinds."""
+    return exports[request.param]
 
 
 @pytest.fixture(scope="module")
-def small(one_thread):
-    """Export a model that takes little time."""
-    network, card = modelled(network="lenet", feeding=SMALL)
-    return to_onnx(network, card), network, card
+def small(exports):
+    """Give one that answers quickly."""
+    return exports["grey"]
 
 
 def own_answers(pictures, network, card):

@@ -164,6 +164,16 @@ def test_a_wrong_text_of_trees_is_told(tmp_path, fault):
         load_probe(tmp_path, card_of("pixels", trees))
 
 
+def test_tensors_of_a_body_that_do_not_fit_are_named(tmp_path):
+    """As the file calls them, how many of each kind of fault."""
+    kept(tmp_path, "lenet", LogisticRegression())
+    small = card_of("lenet", LogisticRegression())
+    feeding = LEVELS.model_copy(update={"size_px": 20})
+    small = small.model_copy(update={"preprocessing": feeding})
+    with pytest.raises(DataError, match=r"does not fit its card: of another shape 1 \(body\.\w+"):
+        load_probe(tmp_path, small)
+
+
 def test_a_card_that_does_not_fit_its_arrays_is_told(tmp_path):
     """Another classifier, size, network or number of measures."""
     kept(tmp_path, "pixels", LogisticRegression(), measures=True)

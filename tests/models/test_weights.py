@@ -79,6 +79,9 @@ def test_a_pickle_under_another_name_never_runs(tmp_path):
     )
     write_model(tmp_path / "model", network, card)
     (tmp_path / "model" / "model.safetensors").write_bytes(pickle.dumps(Intruder(mark)))
+    with pytest.raises(DataError, match="not the file that was written"):
+        load_model(tmp_path / "model")
+    (tmp_path / "model" / "model.sha256").unlink()
     with pytest.raises(DataError, match="cannot be read as safetensors"):
         load_model(tmp_path / "model")
     optimiser = make_optimiser("adamw", network.parameters(), rate=1e-3, weight_decay=0.1)

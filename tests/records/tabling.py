@@ -17,6 +17,7 @@ VALUES = {
     shapes.REAL: st.floats(),
     shapes.BOX: st.lists(WHOLE, min_size=4, max_size=4),
     shapes.BYTES: st.binary(max_size=8),
+    shapes.FLAG: st.booleans(),
 }
 
 

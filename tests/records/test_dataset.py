@@ -25,6 +25,9 @@ ROWS = [
 SIDES = ["train", "test", "test", "test"]
 
 
+GENERATOR = "generator:0123456789abcdef"
+
+
 def derived(**changes):
     row = {"cell_id": "d", "origin": "c000", "family": "1", "category": "band", "copy": 1}
     return row | changes
@@ -91,6 +94,10 @@ FAULTS = {
     "numbered rendering beside its original": (
         derived(cell_id="c000+isolated"),
         "1 cells stand here twice",
+    ),
+    "generated row in a family of cells": (
+        derived(origin=GENERATOR),
+        "1 generated cells are not in the family of their generator, for example d of generator:01",
     ),
     "copy of nothing": (
         derived(origin=None),
@@ -212,19 +219,27 @@ SPLIT_FAULTS = {
         "1 copies of cells stand outside training, for example d in test. Split first",
     ),
     "generated row in the test": (
-        [{"family": "1"}, derived(origin="generator:run-3", family="g", copy=None)],
+        [{"family": "1"}, derived(origin=GENERATOR, family=GENERATOR, copy=None)],
         ["train", "test"],
-        "1 copies of cells stand outside training, for example d in test. Split first",
+        "1 generated cells stand outside training, for example d in test. Nothing was trained",
     ),
     "generated row in validation": (
-        [{"family": "1"}, derived(origin="generator:run-3", family="g", copy=None)],
+        [{"family": "1"}, derived(origin=GENERATOR, family=GENERATOR, copy=None)],
         ["train", "validation"],
-        "1 copies of cells stand outside training, for example d in validation",
+        "1 generated cells stand outside training, for example d in validation",
     ),
     "generated row in calibration": (
-        [{"family": "1"}, derived(origin="generator:run-3", family="g", copy=None)],
+        [{"family": "1"}, derived(origin=GENERATOR, family=GENERATOR, copy=None)],
         ["train", "calibration"],
-        "1 copies of cells stand outside training, for example d in calibration",
+        "1 generated cells stand outside training, for example d in calibration",
+    ),
+    "one of a generator's rows in the test": (
+        [
+            derived(cell_id="c", origin=GENERATOR, family=GENERATOR),
+            derived(origin=GENERATOR, family=GENERATOR),
+        ],
+        ["train", "test"],
+        "1 generated cells stand outside training, for example d in test",
     ),
     "copy of a rendering in the test": (
         [{"cell_id": "c+isolated", "origin": "c", "family": "1"}, derived(origin="c+isolated")],
@@ -259,12 +274,25 @@ def test_renderings_stand_where_their_origins_stand(tmp_path):
     assert copied.manifest.filter(is_copy())["cell_id"].to_list() == ["d"]
 
 
-def test_generated_rows_may_be_trained_on(tmp_path):
-    """In training they stand as before; only elsewhere are they refused."""
-    row = derived(origin="generator:run-3", family="g", copy=None)
-    known = written(tmp_path, [*ROWS, row], [*SIDES, "train"])
-    divided = room.read_split(known, "splits", 0, 0)
-    assert divided.filter(is_copy()).select("cell_id", "split").rows() == [("d", "train")]
+def test_divisions_are_listed(tmp_path):
+    """As repeat and fold, in order, whatever numbers they have."""
+    known = room.write_dataset(tmp_path, CARD, manifest_of(ROWS))
+    numbers = [(2, 1), (0, 1), (2, 0)]
+    rows = [(r, f, "c000", "train") for r, f in numbers]
+    table = pl.DataFrame(rows, schema=list(shapes.SPLITS.columns), orient="row")
+    tables.write_table(tmp_path / "splits-odd.parquet", table, shapes.SPLITS)
+    assert room.divisions_of(known, "odd") == sorted(numbers)
+    with pytest.raises(UsageError, match=r"fold 0 is not among them.*it holds is repeat 0, fold 1"):
+        room.read_split(known, "odd", 0, 0)
+
+
+def test_work_on_real_cells_alone_is_refused_generated_ones(tmp_path):
+    """They are counted, and the advice is given; without them all is well."""
+    row = derived(origin=GENERATOR, family=GENERATOR)
+    known = room.write_dataset(tmp_path, CARD, manifest_of([*ROWS, row]))
+    with pytest.raises(DataError, match=r"holds 1 generated cells, for example d: .* Do this\.$"):
+        room.refuse_generated(known, "Do this.")
+    room.refuse_generated(room.write_dataset(tmp_path, CARD, manifest_of(ROWS)), "Do this.")
 
 
 def test_a_split_that_is_not_there_is_told(tmp_path):

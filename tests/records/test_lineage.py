@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukoscope.records import shapes
-from leukoscope.records.lineage import ISOLATED, is_copy, is_rendering
+from leukoscope.records.lineage import ISOLATED, is_copy, is_generated, is_rendering
 
 PARTS = st.lists(st.sampled_from(["a", "b", "generator:run-3", "+", "1", ISOLATED]), max_size=4)
 NAMES = PARTS.map("".join)
@@ -43,3 +43,12 @@ def test_rows_of_a_generator_are_copies():
     made = [("g1", "generator:run-3", None), ("g2", "generator:run-3", 7)]
     near = [("a+isolated ", "a", None), ("b+isolated", "a", None), ("a", "a+isolated", None)]
     assert told(made + near) == [(False, True)] * 5
+
+
+@given(ROWS)
+def test_a_generated_row_is_a_copy_whose_origin_is_a_generator(rows):
+    """Never null, against the slow way; no rendering but one that is named after a generator."""
+    schema = {name: shapes.MANIFEST.columns[name] for name in ("cell_id", "origin", "copy")}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    seen = table.select(is_generated()).to_series().to_list()
+    assert seen == [(origin or "").startswith("generator:") for _, origin, _ in rows]

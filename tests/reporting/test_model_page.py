@@ -10,7 +10,7 @@ from leukoscope.foundation.streams import stream
 from leukoscope.records import shapes, tables
 from leukoscope.records.runs import ModelCard, Preprocessing, WeightsOrigin
 from leukoscope.reporting.evaluated import EvaluationPage
-from leukoscope.reporting.model_page import ModelPage, model_page, plain
+from leukoscope.reporting.model_page import ModelPage, keeps_pictures, model_page, plain
 
 CATEGORIES = ("segmented", "band", "lymphocyte")
 HOSTILE = (
@@ -217,6 +217,49 @@ def test_the_licence_of_weights_is_the_models(licence, said):
     assert head["license"] == said
     assert head["license_of_starting_weights"] == licence
     assert ("restricts the use" in body) == (licence not in ("own", "apache-2.0"))
+
+
+def test_own_weights_are_called_that():
+    """Their folder's name may be a person's; the digest says which they were."""
+    origin = WeightsOrigin(name="weights of an own run", sha256="0" * 64, licence="own")
+    _, body = head_of(model_page(page_of(card=card_of(weights=origin))))
+    assert "Weights of an own run, which itself began at random (SHA-256 0000" in body
+    assert "under own" not in body
+
+
+KINDS = {
+    "logistic": "a logistic regression on the levels of 25 × 25 pixels,",
+    "svm": "a support vector machine on the levels of 25 × 25 pixels,",
+    "knn": "a vote of the nearest training cells on the levels of 25 × 25 pixels,",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("model", ["pixels", "lenet"])
+def test_training_cells_inside_are_said_to_be_there(kind, model):
+    """How many, and in which form: pictures or features; nothing where there are none."""
+    facts = {"model": model, "preprocessing": Preprocessing(size_px=25)}
+    card = card_of(**facts, classifier={"kind": kind})
+    held = 0 if kind == "logistic" else 37
+    page = page_of(card=card, n_kept_cells=held)
+    _, body = head_of(model_page(page))
+    of_features = KINDS[kind].replace("the levels of 25 × 25 pixels", "features of lenet at 25 px")
+    assert f"It is {KINDS[kind] if model == 'pixels' else of_features} trained" in body
+    assert ("### Training cells inside" in body) == bool(held)
+    assert ("**This model holds the pictures of 37 training cells**, at 25 px" in body) == (
+        bool(held) and model == "pixels"
+    )
+    assert ("**This model holds the features of 37" in body) == (bool(held) and model == "lenet")
+    assert keeps_pictures(page) == (bool(held) and model == "pixels")
+    assert ("may give the cells away (licence of the pictures: cc-by-4.0)" in body) == bool(held)
+
+
+def test_one_member_that_holds_pictures_is_enough():
+    """Of an ensemble whose other members hold none."""
+    cards = [card_of(classifier={"kind": kind}, model="pixels") for kind in ("logistic", "knn")]
+    page = page_of(card=cards[0], members=cards, n_replicates=2, n_kept_cells=5)
+    assert keeps_pictures(page)
+    assert "holds the pictures of 5 training cells" in model_page(page)
 
 
 def test_an_ensemble_says_how_many_answer():

@@ -1,9 +1,11 @@
 """One training in several processes, one after the other: killed, starved of memory or of disk.
 
-Started as ``python -m tests.training.lives FOLDER PLAN``; the plan is JSON: settings of the
-training, and what happens to each of its processes. The answer is JSON too, on stdout.
+Started as ``python -m tests.training.lives``, it takes trainings on stdin, each a line of JSON: the
+folder, the settings, and what happens to each of its processes. It answers with a line of JSON
+each. It imports torch once; every process that is to die is forked from it.
 """
 
+import functools
 import json
 import os
 import resource
@@ -29,18 +31,26 @@ def live(folder: Path, settings: dict, lives: list[dict]) -> list[dict]:
     list of dict
         ``ended``: killed, done, or the error; ``notes``: what was said.
     """
-    plan = json.dumps({"settings": settings, "lives": lives})
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.training.lives", str(folder), plan],
-        capture_output=True,
+    server = _server()
+    plan = {"folder": str(folder), "settings": settings, "lives": lives}
+    server.stdin.write(json.dumps(plan) + "\n")
+    server.stdin.flush()
+    answer = server.stdout.readline()
+    assert answer, "the process that trainings are forked from has ended"
+    return json.loads(answer)
+
+
+@functools.cache
+def _server() -> subprocess.Popen:
+    """Start the process once; it ends with this one, for then its stdin ends."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.lives"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=280,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def _one(folder: Path, settings: dict, life: dict, ticks: int, answer: Path) -> None:
@@ -80,7 +90,7 @@ def _warm(recipe, cells) -> None:
     )
 
 
-def _main(folder: Path, plan: dict) -> list[dict]:
+def _serve() -> None:
     import torch
     from tests.training import colours  # noqa: F401  imported once, before there are children
 
@@ -88,6 +98,13 @@ def _main(folder: Path, plan: dict) -> list[dict]:
 
     torch.set_num_threads(1)
     check_name("test_resnet")
+    for line in sys.stdin:
+        plan = json.loads(line)
+        sys.stdout.write(json.dumps(_lived(Path(plan["folder"]), plan)) + "\n")
+        sys.stdout.flush()
+
+
+def _lived(folder: Path, plan: dict) -> list[dict]:
     found = []
     for number, life in enumerate(plan["lives"]):
         read, write = os.pipe()
@@ -124,4 +141,4 @@ def _main(folder: Path, plan: dict) -> list[dict]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_main(Path(sys.argv[1]), json.loads(sys.argv[2]))))
+    _serve()

@@ -17,6 +17,7 @@ from leukoscope.augmentation.geometry_steps import Rotation
 from leukoscope.augmentation.offline import augment_offline
 from leukoscope.augmentation.plan import Amount
 from leukoscope.augmentation.recipe import AugmentationRecipe, load_augmentation
+from leukoscope.fitting.orders import balanced_places, batch_places
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import decode, resize
 from leukoscope.intake.store import PixelStore, open_store
@@ -26,10 +27,8 @@ from leukoscope.training.batches import network_input
 from leukoscope.training.cells import (
     Cells,
     bag_weights,
-    balanced_places,
     batch_draws,
     batch_pixels,
-    batch_places,
     gather,
     order_of,
 )

@@ -10,12 +10,13 @@ from tests.training.folders import state_of
 
 import leukoscope
 from leukoscope import LeukocyteClassifier
-from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.foundation.errors import DataError, RecipeError, UsageError
 from leukoscope.intake.arrays import dataset_of_arrays
 from leukoscope.intake.decode import decode
 from leukoscope.records.dataset import Dataset, read_dataset, read_split
 from leukoscope.records.recipes import write_recipe
 from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.verbs import classifier
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLAN = {"model": "test_resnet", "size_px": 32, "updates": 6, "device": "cpu", "seed": 2}
@@ -253,20 +254,41 @@ def test_an_unknown_case_is_no_person(arrays, nothing, tmp_path):
 
 
 def test_a_recipe_may_be_a_value_a_file_or_a_name(arrays, tmp_path):
-    """A value and its file train the same; what is given beside it goes before it."""
+    """A value, its file and what the file holds train the same; what is given beside it goes
+    before it."""
     pictures, labels, cases = arrays
-    value = TrainingRecipe(model="test_resnet", batch_size=8, preprocessing={"size_px": 32})
+    stated = {"model": "test_resnet", "batch_size": 8, "preprocessing": {"size_px": 32}}
+    value = TrainingRecipe(**stated)
     write_recipe(tmp_path / "own.yaml", value)
     plan = {"updates": 4, "device": "cpu"}
     fits = [
         LeukocyteClassifier(recipe=recipe, **plan).fit(pictures, labels, cases=cases)
-        for recipe in (value, tmp_path / "own.yaml")
+        for recipe in (value, tmp_path / "own.yaml", stated)
     ]
-    assert np.array_equal(*(fitted.predict_proba(pictures) for fitted in fits))
-    assert clone(fits[0]).recipe == value
+    first, *others = (fitted.predict_proba(pictures) for fitted in fits)
+    assert all(np.array_equal(other, first) for other in others)
+    assert [clone(fitted).recipe for fitted in fits[::2]] == [value, stated]
+    with pytest.raises(RecipeError, match="recipe: batchsize is not a key"):
+        LeukocyteClassifier(recipe={"batchsize": 8}).fit(pictures, labels)
     named = LeukocyteClassifier(recipe="gaur-2021-logistic").fit(pictures, labels, cases=cases)
     assert named.card_.classifier.kind == "logistic"
     assert named.score(pictures[:, ::-1], labels) > 0.25
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({"calibrate": True}, "calibrate: true"),
+        ({"classifier": {"kind": "knn"}, "measures": True}, "takes measures"),
+        ({"classifier": {"kind": "knn"}, "model": "measures"}, "takes measures"),
+    ],
+)
+def test_what_arrays_cannot_give_is_refused_before_the_fit(arrays, recipe, said, monkeypatch):
+    """Before a picture is written."""
+    pictures, labels, _ = arrays
+    monkeypatch.setattr(classifier, "dataset_of_arrays", lambda *_, **__: 1 / 0)
+    with pytest.raises(UsageError, match=rf"{said}.* Nothing was trained"):
+        LeukocyteClassifier(recipe=recipe).fit(pictures, labels)
 
 
 def test_a_classical_model_answers_arrays_as_the_same_pictures_of_a_dataset(cells, arrays):

@@ -115,7 +115,7 @@ def test_the_card_is_the_runs(exported, run, cells):
     """Its scores, its recipe, no cell, family or case, and no place on this machine."""
     text = (exported / "README.md").read_text()
     head = yaml.safe_load(text.split("---\n")[1])
-    assert head["model-index"][0]["name"] == "run"
+    assert head["model-index"][0]["name"] == "model"
     assert "| updates | 7 |" in text
     manifest = read_dataset(cells).manifest
     both = text + (exported / "model.json").read_text()
@@ -162,17 +162,17 @@ def test_replicates_of_other_cells_have_no_mean(cells, run):
     assert mean_predictions([table, table.drop(table.columns[-1])], "x") is None
 
 
-def test_a_model_folder_leaves_without_scores(run, tmp_path):
+def test_a_model_folder_leaves_without_scores(run, cells, tmp_path):
     """A copy of it, far from its run, says that nothing is known."""
     shutil.copytree(run / "model", tmp_path / "alone")
-    out = export(tmp_path / "alone", out=tmp_path / "out")
+    out = export(tmp_path / "alone", out=tmp_path / "out", dataset=cells)
     text = (out / "README.md").read_text()
     assert "Only the model folder was at hand: it holds no test predictions" in text
     with pytest.raises(DataError, match="is an exported model"):
         predict(out, tmp_path, out=tmp_path / "p.csv")
 
 
-def test_a_graph_that_answers_otherwise_leaves_nothing(run, tmp_path, monkeypatch):
+def test_a_graph_that_answers_otherwise_leaves_nothing(run, cells, tmp_path, monkeypatch):
     """A fault planted into what is traced, and not into what predicts: red and blue exchanged."""
     from leukoscope.models import onnx as written
 
@@ -184,7 +184,7 @@ def test_a_graph_that_answers_otherwise_leaves_nothing(run, tmp_path, monkeypatc
 
     monkeypatch.setattr(written, "normalised", swapped)
     with pytest.raises(RunError, match="Nothing was written"):
-        export(run, out=tmp_path / "model")
+        export(run, out=tmp_path / "model", dataset=cells)
     assert not list(tmp_path.iterdir())
 
 

@@ -121,6 +121,26 @@ def test_an_unfinished_run_neither_predicts_nor_is_scored(finished, cells, tmp_p
     assert not (tmp_path / "p.csv").exists()
 
 
+def test_an_arms_folder_is_predicted_but_not_scored(finished, cells, tmp_path):
+    """Its replicates answer together; scored is one of them, or that answer."""
+    for name in ("00", "01"):
+        shutil.copytree(finished, tmp_path / "arm" / name)
+    for score in (leukoscope.evaluate, lambda arm: leukoscope.compare(finished, arm)):
+        with pytest.raises(
+            DataError, match=r"arm holds 2 runs.*predict .*arm DATASET"
+        ):
+            score(tmp_path / "arm")
+    test = read_split(read_dataset(cells), "splits", 0, 0).filter(pl.col("split") == "test")
+    out = leukoscope.predict(tmp_path / "arm", cells, out=tmp_path / "p.csv", device="cpu")
+    together = tables.read_table(out, shapes.PREDICTIONS)
+    kept = together.filter(pl.col("cell_id").is_in(test["cell_id"].to_list()))
+    own = tables.read_table(finished / "predictions.parquet", shapes.PREDICTIONS)
+    chances = pl.selectors.starts_with("p_")
+    assert_frame_equal(
+        kept.sort("cell_id").select(chances), own.sort("cell_id").select(chances), abs_tol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,7 +1,6 @@
 """Augmentation written to disk: a new dataset whose training cells have derived copies."""
 
 import hashlib
-import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +15,13 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.resumable import Plan, build_resumable
 from leukoscope.intake.stratified import training_draw
 from leukoscope.records import shapes, tables
-from leukoscope.records.dataset import Dataset, DatasetCard, write_dataset
+from leukoscope.records.dataset import (
+    Dataset,
+    DatasetCard,
+    rebased_masks,
+    refuse_generated,
+    write_dataset,
+)
 from leukoscope.records.lineage import is_copy
 
 _DECISIVE = ("cell_id", "content", "mask_path", "n_copies")
@@ -67,8 +72,8 @@ def augment_offline(
         If the amount contradicts itself or the originals, the recipe does nothing, something
         stands at *out*, or another augmentation was begun for it.
     DataError
-        If the dataset holds copies already, cells or masks that are needed are missing, or a
-        picture is not what it was.
+        If the dataset holds copies or generated cells already, cells or masks that are needed
+        are missing, or a picture is not what it was.
     RunError
         If the disk refuses, or another process is at work on *out*.
     """
@@ -86,7 +91,7 @@ def augment_offline(
         copies = write_copies(dataset, planned, recipe, folder=folder, seed=seed, workers=workers)
         derived = pl.concat([pl.DataFrame(schema=shapes.MANIFEST.columns), *copies])
         _sweep(folder, derived)
-        originals = _rebased(manifest, dataset.folder, out)
+        originals = rebased_masks(manifest, dataset.folder, out)
         write_dataset(folder, card, pl.concat([originals, derived]))
         _write_split(folder, divided, derived)
 
@@ -96,6 +101,10 @@ def augment_offline(
 
 
 def _refuse_copies(dataset: Dataset) -> None:
+    refuse_generated(
+        dataset,
+        "Augment the dataset of real cells, then combine; a training augments generated cells too.",
+    )
     if not dataset.manifest.filter(is_copy()).is_empty():
         raise DataError(
             "This dataset holds copies of cells already. Augment the dataset it was made from, "
@@ -176,12 +185,6 @@ def _sweep(folder: Path, derived: pl.DataFrame) -> None:
             for each in (folder / name).glob("*"):
                 if each.name not in meant:
                     each.unlink()
-
-
-def _rebased(manifest: pl.DataFrame, old: Path, new: Path) -> pl.DataFrame:
-    """Let the originals' mask paths, relative to the old dataset folder, be found from the new."""
-    prefix = os.path.relpath(old.resolve(), new.resolve())
-    return manifest.with_columns(mask_path=pl.format("{}/{}", pl.lit(prefix), "mask_path"))
 
 
 def _write_split(folder: Path, divided: pl.DataFrame, derived: pl.DataFrame) -> None:

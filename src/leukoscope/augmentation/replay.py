@@ -1,5 +1,6 @@
 """One copy made again, from its lineage alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, LeukoscopeError, UsageError, unknown_name
 from leukoscope.intake.decode import content_of, decode, encode_png
 from leukoscope.records.dataset import Dataset
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import GENERATED, is_copy
 
 Row = dict[str, Any]
 
 
-def replay_copy(dataset: Dataset, cell_id: str, *, out: Path) -> Path:
+def replay_copy(
+    dataset: Dataset,
+    cell_id: str,
+    *,
+    out: Path,
+    drawn_again: Callable[[Row], Pixels] | None = None,
+) -> Path:
     """Make one copy again from its origin and its draw, and hold it against what is stored.
 
     Parameters
@@ -28,6 +35,8 @@ def replay_copy(dataset: Dataset, cell_id: str, *, out: Path) -> Path:
         The copy.
     out : Path
         The PNG file to write: the same bytes as the stored one.
+    drawn_again : callable, optional
+        Draws a generated cell again from its row of the manifest; needed for one, and only so.
 
     Returns
     -------
@@ -37,7 +46,8 @@ def replay_copy(dataset: Dataset, cell_id: str, *, out: Path) -> Path:
     Raises
     ------
     UsageError
-        If no cell is called so, it is no copy, *out* is no .png, or something stands there.
+        If no cell is called so, it is no copy, *out* is no .png, something stands there, or a
+        generated cell comes without its generator.
     DataError
         If its lineage cannot be followed; if the replay is not what the manifest says, and
         then nothing is written; or if the stored picture is not, and then the replay is.
@@ -46,8 +56,9 @@ def replay_copy(dataset: Dataset, cell_id: str, *, out: Path) -> Path:
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out} should end in .png. Nothing was written.")
     row = _copy_of(dataset, cell_id)
+    make = _maker(dataset, row, drawn_again)
     files.refuse_unwritable(out)
-    pixels = _replayed(dataset, row)
+    pixels = make(row)
     stored = _stored_content(dataset, row)
     if content_of(pixels) != row["content"]:
         raise DataError(_said_of_replay(row, stored))
@@ -79,6 +90,25 @@ def _copy_of(dataset: Dataset, cell_id: str) -> Row:
             f"{copies['cell_id'][0]}."
         )
     return found.row(0, named=True)
+
+
+def _maker(
+    dataset: Dataset, row: Row, drawn_again: Callable[[Row], Pixels] | None
+) -> Callable[[Row], Pixels]:
+    """Choose by its lineage how a copy is made again."""
+    if not row["origin"].startswith(GENERATED):
+        if drawn_again is not None:
+            raise UsageError(
+                f"{row['cell_id']} is a copy of {row['origin']}: no generator drew it. Nothing was "
+                "written. Leave --run out."
+            )
+        return lambda row: _replayed(dataset, row)
+    if drawn_again is None:
+        raise UsageError(
+            f"{row['cell_id']} was drawn by {row['origin']}. Nothing was written. Add --run with "
+            "the folder that `leukoscope synthesise` made."
+        )
+    return drawn_again
 
 
 def _replayed(dataset: Dataset, row: Row) -> Pixels:

@@ -40,9 +40,11 @@ app = App(
     # Text is wrapped anew; a word that looks like markup stands in double backticks.
     help_format="restructuredtext",
 )
-for _verb, _summary in SUMMARIES.items():
+COMMANDS = {verb.replace("_", "-"): verb for verb in SUMMARIES}
+"""Command as it is typed → verb."""
+for _command, _verb in COMMANDS.items():
     # Named as text, so that help imports none of them.
-    app.command(f"leukoscope.verbs.{_verb}:{_verb}", name=_verb, help=_summary)
+    app.command(f"leukoscope.verbs.{_verb}:{_verb}", name=_command, help=SUMMARIES[_verb])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,10 +84,10 @@ def _run(words: list[str], *, as_json: bool) -> int:
 
 def _describe(words: Sequence[str]) -> None:
     """Let the help of the one verb that is asked for show its docstring whole."""
-    verb = next((word for word in words if word in SUMMARIES), None)
-    if verb is not None and {"--help", "-h"} & set(words):
+    command = next((word for word in words if word in COMMANDS), None)
+    if command is not None and {"--help", "-h"} & set(words):
         # Cyclopts falls back to the docstring, which it has to import the verb for.
-        app[verb].help = None
+        app[command].help = None
 
 
 def _answer(result: Any, *, as_json: bool) -> int:

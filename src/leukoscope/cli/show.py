@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from leukoscope.cli.judged import errors_of, judgement_tables
 from leukoscope.cli.tables import comparison_tables, findings_of, page_of, score_tables
 from leukoscope.evaluation.evaluation import Evaluation
 from leukoscope.evaluation.fixed_models import Comparison
 from leukoscope.evaluation.results import AS_IF_CASES
+from leukoscope.records.judgements import Judgement
 from leukoscope.reporting.comparison_answer import verdict_of
 from leukoscope.reporting.evaluated import models_of, numbers_of
 
@@ -35,18 +38,26 @@ def show(result: Any, *, as_json: bool) -> None:
         _show_table(result, as_json=as_json)
     elif as_json:
         # The numbers are for a script; what is wrong with them is for the person who runs it.
-        for finding in findings_of(result):
+        told = errors_of if isinstance(result, Judgement) else findings_of
+        for finding in told(result):
             print(finding, file=sys.stderr)
         print(json.dumps(_as_json(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        tables = score_tables if isinstance(result, Evaluation) else comparison_tables
         console = _console()
-        for part in tables(result):
+        for part in _tables(result):
             console.print(part, style="dim" if isinstance(part, str) else None)
+
+
+def _tables(result: Evaluation | Comparison | Judgement) -> Iterator[Table | str]:
+    if isinstance(result, Judgement):
+        return judgement_tables(result)
+    return score_tables(result) if isinstance(result, Evaluation) else comparison_tables(result)
 
 
 def has_findings(result: Any) -> bool:
     """Tell whether a check of what was scored found an error, which is worth an exit code."""
+    if isinstance(result, Judgement):
+        return result.has_errors
     if not isinstance(result, Evaluation | Comparison):
         return False
     return bool((result.guards["severity"] == "error").any())
@@ -74,7 +85,7 @@ def _console() -> Console:
     return _Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
 
 
-def _as_json(result: Evaluation | Comparison) -> dict[str, Any]:
+def _as_json(result: Evaluation | Comparison | Judgement) -> dict[str, Any]:
     """Nest results as {metric: …}: category, models, view, mix or assumption follow its name."""
     found: dict[str, Any] = {}
     for row in result.results.iter_rows(named=True):

@@ -10,6 +10,7 @@ import polars as pl
 
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import categories, groups
+from leukoscope.records.lineage import GENERATED
 from leukoscope.stats.scores import grouped_confusion, merge
 
 _ROUNDING = 1e-6
@@ -128,9 +129,9 @@ def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     DataError
-        If a cell is unlabelled, named twice, was seen in training, or has probabilities
-        that are missing, outside [0, 1], or do not add up to 1; if one word is spelt in
-        two ways.
+        If a cell is unlabelled, named twice, was seen in training or drawn by a generator, or
+        has probabilities that are missing, outside [0, 1], or do not add up to 1; if one word
+        is spelt in two ways.
     """
     if predictions.is_empty():
         raise DataError("The predictions hold no cell. Nothing was scored.")
@@ -145,12 +146,24 @@ def in_order(predictions: pl.DataFrame) -> pl.DataFrame:
             "The predictions name a cell more than once: they are of several runs. Nothing was "
             "scored. Give the predictions of one run at a time."
         )
+    _refuse_drawn(predictions)
     _refuse_seen(predictions)
     _refuse_spellings(predictions)
     _refuse_odd_probabilities(predictions)
     return predictions.with_columns(family=pl.col("family").fill_null(pl.col("cell_id"))).sort(
         "cell_id"
     )
+
+
+def _refuse_drawn(predictions: pl.DataFrame) -> None:
+    """Refuse generated cells, which a table without origins knows by their family."""
+    drawn = predictions.filter(pl.col("family").str.starts_with(GENERATED).fill_null(value=False))
+    if drawn.height:
+        raise DataError(
+            f"{drawn.height} of {predictions.height} predictions are of generated cells, for "
+            f"example {drawn['cell_id'][0]}. Nothing was scored: what a network drew is no cell, "
+            "and its category was never seen. Leave those rows out."
+        )
 
 
 def _refuse_seen(predictions: pl.DataFrame) -> None:

@@ -16,6 +16,7 @@ def make_optimiser(
     rate: float,
     weight_decay: float,
     factors: Mapping[nn.Parameter, float] | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
 ) -> torch.optim.Optimizer:
     """Make an optimiser; weight decay spares biases and normalisation (vectors and scalars).
 
@@ -33,6 +34,8 @@ def make_optimiser(
         The decay.
     factors : mapping of torch.nn.Parameter to float, optional
         Share of the rate that a parameter learns at; 1 where none is given.
+    betas : (float, float)
+        Memories of Adam and its kin.
 
     Returns
     -------
@@ -47,19 +50,21 @@ def make_optimiser(
         wide, narrow = [p for p in alike if p.ndim > 1], [p for p in alike if p.ndim <= 1]
         sets.append({"params": wide, "weight_decay": weight_decay, "factor": factor})
         sets.append({"params": narrow, "weight_decay": 0.0, "factor": factor})
-    optimiser = _make(name, sets, rate)
+    optimiser = _make(name, sets, rate, betas)
     set_rate(optimiser, rate)
     return optimiser
 
 
-def _make(name: Optimiser, sets: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
+def _make(
+    name: Optimiser, sets: list[dict[str, Any]], rate: float, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
     if name == "sgd":
         return torch.optim.SGD(sets, lr=rate, momentum=0.9, nesterov=True)
     if name == "rmsprop":
         return torch.optim.RMSprop(sets, lr=rate, alpha=0.9)
     if name == "adamw":
-        return torch.optim.AdamW(sets, lr=rate)
-    return torch.optim.Adam(sets, lr=rate, amsgrad=name == "amsgrad")
+        return torch.optim.AdamW(sets, lr=rate, betas=betas)
+    return torch.optim.Adam(sets, lr=rate, betas=betas, amsgrad=name == "amsgrad")
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -15,6 +15,7 @@ from leukoscope.intake.sources import Listed, Listing
 from leukoscope.morphology.masks import Masks, levels_of
 from leukoscope.records import categories, shapes, tables
 from leukoscope.records.dataset import DatasetCard, read_dataset, write_dataset
+from leukoscope.records.generators import FOLDER
 
 _SHOWN_FAULTS = 10
 _SHOWN_FINDINGS = 3
@@ -46,9 +47,11 @@ def ingest_listing(
     Raises
     ------
     DataError
-        If any picture cannot be taken: all of them are named, nothing is written.
+        If any picture cannot be taken: all of them are named, nothing is written; or if they
+        are a generated dataset's own.
     """
     files.refuse_existing(out)
+    _refuse_drawn(root)
     rows = _decode_all(listing.pictures, files.open_collection(root), source, um_per_px)
     merges = {p.original_label: p.category for p in listing.pictures}
     card = DatasetCard(
@@ -65,6 +68,17 @@ def ingest_listing(
     _note_cells(out)
     _note_left_out(listing)
     return Path(out)
+
+
+def _refuse_drawn(root: Path) -> None:
+    """Refuse pictures of a dataset that holds generated cells: they would pass for cells."""
+    for folder in (root.resolve(), *root.resolve().parents):
+        if (folder / FOLDER).is_dir() and (folder / "dataset.json").is_file():
+            raise DataError(
+                f"{root} lies in the dataset {folder}, which holds generated cells; taken in as "
+                "pictures they would pass for cells. Nothing was written. Use that dataset as it "
+                "is: judge it, or combine it with the one its generator was fitted on."
+            )
 
 
 def ingest_phantom(recipe: PhantomRecipe, *, out: Path) -> Path:

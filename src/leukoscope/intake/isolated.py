@@ -18,7 +18,13 @@ from leukoscope.intake.ingest import repeated_contents
 from leukoscope.morphology.isolation import FLAGS, Isolation, isolate_cell
 from leukoscope.morphology.masks import bounds_px, levels_of, without_background
 from leukoscope.records import shapes, tables
-from leukoscope.records.dataset import Dataset, DatasetCard, open_pictures, write_dataset
+from leukoscope.records.dataset import (
+    Dataset,
+    DatasetCard,
+    open_pictures,
+    refuse_generated,
+    write_dataset,
+)
 from leukoscope.records.lineage import ISOLATED, is_copy
 from leukoscope.records.recipes import Recipe
 
@@ -75,7 +81,8 @@ def isolate_dataset(dataset: Dataset, *, out: Path, fill: str) -> Path:
     UsageError
         If the fill is unknown, or something stands at *out*.
     DataError
-        If the dataset holds copies, a picture is gone, or no leukocyte was found in any.
+        If the dataset holds copies or generated cells, a picture is gone, or no leukocyte was
+        found in any.
     """
     out = Path(out)
     if fill not in get_args(Fill):
@@ -105,6 +112,9 @@ def isolate_dataset(dataset: Dataset, *, out: Path, fill: str) -> Path:
 
 
 def _refuse_copies(dataset: Dataset) -> None:
+    refuse_generated(
+        dataset, "Isolate the dataset of real cells, and fit a generator to its isolated cells."
+    )
     copies = dataset.manifest.filter(is_copy())
     if copies.height:
         raise DataError(

@@ -15,7 +15,7 @@ from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
 from leukoscope.records import shapes, tables
 from leukoscope.records.groups import check_apart, groups_of, unit_of
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import is_copy, is_generated
 
 Counts = npt.NDArray[np.int64]
 _TRIES = 50
@@ -109,6 +109,13 @@ def check_plan(
         raise UsageError(
             f"Shares are {seen}; each must lie between 0 and 1 and all sum to 1. "
             "Nothing was written."
+        )
+    made = manifest.filter(is_generated())
+    if made.height:
+        raise DataError(
+            f"This dataset holds {made.height} generated cells, for example {made['cell_id'][0]}: "
+            "their generator saw cells that a new split would test on. Nothing was written. Split "
+            "the dataset of real cells, then synthesise, sample, judge and combine in that split."
         )
     if not manifest.filter(is_copy()).is_empty():
         raise DataError(

@@ -4,7 +4,7 @@ import polars as pl
 
 from leukoscope.foundation.errors import DataError
 from leukoscope.foundation.streams import stream
-from leukoscope.records.lineage import is_copy
+from leukoscope.records.lineage import is_copy, is_generated
 
 
 def training_draw(train: pl.DataFrame, n_cells: int | None, seed: int) -> pl.DataFrame:
@@ -16,7 +16,8 @@ def training_draw(train: pl.DataFrame, n_cells: int | None, seed: int) -> pl.Dat
         The training part of a manifest.
     n_cells : int or None
         How many to draw; all if null. With derived cells in the pool only their
-        originals count, and a drawn original brings its derived cells along.
+        originals count, and a drawn original brings its derived cells along. Generated cells
+        are nobody's: all of them stay.
     seed : int
         The same seed gives draws of which the smaller is part of the larger.
 
@@ -42,7 +43,7 @@ def training_draw(train: pl.DataFrame, n_cells: int | None, seed: int) -> pl.Dat
     order = _stratified_order(originals, seed)
     before = order["len"].cum_sum() - order["len"]
     families = order.filter(before < n_cells)["family"]
-    return train.filter(pl.col("family").is_in(families.to_list()))
+    return train.filter(pl.col("family").is_in(families.to_list()) | is_generated())
 
 
 def _stratified_order(originals: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from leukoscope.foundation.errors import RecipeError, UsageError, unknown_name
 from leukoscope.foundation.streams import key
 from leukoscope.models.changes import give_group_norm, give_small_stem
 from leukoscope.models.heads import QuadrantsAndRim, with_head
+from leukoscope.models.known import refuse_classical
 from leukoscope.models.published import PUBLISHED, build_published
 from leukoscope.models.torchvision_cure import make_importable
 from leukoscope.records.runs import NetworkRecipe, Setting
@@ -25,6 +26,7 @@ def check_name(model: str) -> None:
     """Refuse a name that neither a paper nor timm gives, with the nearest. Raises UsageError."""
     if model in PUBLISHED:
         return
+    refuse_classical(model)
     make_importable()
     import timm
 

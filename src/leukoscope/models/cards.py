@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError
+from leukoscope.models.model_files import WEIGHTS_FILE, read_bound_card
 from leukoscope.records.runs import (
     ModelCard,
     NetworkRecipe,
@@ -17,7 +18,6 @@ from leukoscope.records.runs import (
     Setting,
     WeightsOrigin,
     model_folder_of,
-    read_model_card,
     replicates_of,
 )
 
@@ -156,13 +156,13 @@ def _from_folder(folder: Path) -> WeightsCard:
         raise DataError(
             f"{folder} holds several runs. Nothing was started. Name the one to start from."
         )
-    card = read_model_card(folder)
+    card = read_bound_card(folder)
     if card.classifier is not None:
         raise DataError(
             f"The model in {folder} is a {card.classifier.kind} model on features, not a network "
             "that could go on learning. Nothing was started. Give the weights it was made from."
         )
-    path = folder / "model.safetensors"
+    path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise DataError(f"{path} is missing. Nothing was started.")
     name = folder.parent.name if folder.name == "model" else folder.name

@@ -1,4 +1,4 @@
-"""Model folders: two files, of trees three; nothing in them runs when they are read."""
+"""Model folders: arrays, card and digests, of trees a text too; none runs when it is read."""
 
 from pathlib import Path
 
@@ -6,22 +6,30 @@ from safetensors.torch import save
 from torch import nn
 
 from leukoscope.foundation import files
-from leukoscope.foundation.errors import DataError
 from leukoscope.models.backbones import build
 from leukoscope.models.ensembles import joined
+from leukoscope.models.model_files import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    read_bound_card,
+    refuse_mismatch,
+    write_digests,
+)
 from leukoscope.models.probes import files_of, load_probe
 from leukoscope.models.weights import read_tensors
-from leukoscope.records.runs import ModelCard, model_folder_of, read_model_card, replicates_of
+from leukoscope.records.runs import ModelCard, model_folder_of, replicates_of
 
 
 def write_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
-    """Write ``model.safetensors``, of trees their text, then ``model.json``, each in one step."""
+    """Write arrays, of trees their text, the card and the digests of these, each in one step."""
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
     # By way of memory: the library's own writing hides which error the disk gave.
-    files.write_bytes(folder / "model.safetensors", save(tensors))
-    for name, data in files_of(network).items():
+    files.write_bytes(folder / WEIGHTS_FILE, save(tensors))
+    beside = files_of(network)
+    for name, data in beside.items():
         files.write_bytes(folder / name, data)
-    files.write_json(folder / "model.json", card.model_dump(mode="json"))
+    files.write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+    write_digests(folder, (WEIGHTS_FILE, *beside, CARD_FILE))
 
 
 def load_model(folder: Path) -> tuple[nn.Module, ModelCard]:
@@ -43,8 +51,9 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelCard]:
     Raises
     ------
     DataError
-        If a file is missing or the tensors are not the network's, a run is unfinished, or
-        replicates do not answer the same categories or are not fed alike.
+        If a file is missing or not the one that was written with the others, the tensors are not
+        the network's, a run is unfinished, or replicates do not answer the same categories or
+        are not fed alike.
     """
     folder = Path(folder)
     runs = replicates_of(folder)
@@ -54,13 +63,11 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelCard]:
 
 
 def _load_one(folder: Path) -> tuple[nn.Module, ModelCard]:
-    card = read_model_card(folder)
+    card = read_bound_card(folder)
     if card.classifier is not None:
         return load_probe(folder, card), card
     network = build(card, len(card.categories), card.preprocessing.size_px, seed=0)
-    try:
-        network.load_state_dict(read_tensors(folder / "model.safetensors"), strict=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{folder / 'model.safetensors'} does not fit its card: {reason}") from None
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    refuse_mismatch(network.state_dict(), tensors, folder / WEIGHTS_FILE)
+    network.load_state_dict(tensors, strict=True)
     return network.eval(), card

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from leukoscope.foundation.errors import UsageError
+
 
 class Known(NamedTuple):
     """Hold what is told of a model."""
@@ -14,8 +16,16 @@ class Known(NamedTuple):
 
 CLASSICAL = {
     "knn": Known("", "Nearest neighbours: a recipe with classifier: {kind: knn}."),
-    "logistic": Known("G-S15", "Logistic regression: --recipe gaur-2021-logistic, frozen-linear."),
-    "svm": Known("G-S16", "Support vector machine, radial kernel: --recipe gaur-2021-svm."),
+    "logistic": Known(
+        "G-S15",
+        "Logistic regression: a recipe with classifier: {kind: logistic}, such as "
+        "gaur-2021-logistic, frozen-linear.",
+    ),
+    "svm": Known(
+        "G-S16",
+        "Support vector machine, radial kernel: a recipe with classifier: {kind: svm}, such as "
+        "gaur-2021-svm.",
+    ),
     "trees": Known("N22-S21, SR-S18", "Boosted trees: a recipe with classifier: {kind: trees}."),
 }
 """Classical models, on pixels or on frozen features; asked for by a recipe, not by --model."""
@@ -59,3 +69,12 @@ NETWORKS = {
 
 MODELS = dict(sorted({**NETWORKS, **CLASSICAL}.items()))
 """Name → what is told of it."""
+
+
+def refuse_classical(model: str) -> None:
+    """Refuse the name of a classical model where a network's is asked for. Raises UsageError."""
+    if model in CLASSICAL:
+        raise UsageError(
+            f"A network's name is asked for, and {model} is a classical model: it is asked for by "
+            f"--recipe. Nothing was started. {CLASSICAL[model].what}"
+        )

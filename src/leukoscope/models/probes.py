@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from leukoscope.foundation.errors import DataError, RecipeError
 from leukoscope.models.backbones import build
 from leukoscope.models.bodies import split_network
-from leukoscope.models.classical import Classifier
+from leukoscope.models.classical import Classifier, Neighbours, OneAgainstOne, part_of
 from leukoscope.models.classical_arrays import stored_classifier, text_of
 from leukoscope.models.measured import Measured, Standardised
+from leukoscope.models.model_files import TREES_FILE, WEIGHTS_FILE, refuse_mismatch
 from leukoscope.models.trees import MAX_TEXT_MB
 from leukoscope.models.weights import read_tensors
 from leukoscope.records.runs import ModelCard, NetworkRecipe
@@ -20,8 +21,6 @@ PIXELS, MEASURES = "pixels", "measures"
 WITHOUT_NETWORK = (PIXELS, MEASURES)
 """What may stand in the place of a network's name: the features are the pixels themselves, or the
 measures of the cell alone."""
-TREES_FILE = "model.txt"
-"""Holds the text of boosted trees, beside ``model.safetensors``."""
 
 
 class Pixels(nn.Module):
@@ -139,6 +138,19 @@ def body_of(network: NetworkRecipe, built: nn.Module | None) -> nn.Module | None
     return parts[0]
 
 
+def n_kept_cells(network: nn.Module) -> int:
+    """Count the training cells whose features a model holds: support vectors and neighbours.
+
+    Of several models in one, those of all; a cell that two of them hold counts twice.
+    """
+    several = (
+        part_of(part, "support" if isinstance(part, OneAgainstOne) else "known")
+        for part in network.modules()
+        if isinstance(part, OneAgainstOne | Neighbours)
+    )
+    return sum(map(len, several))
+
+
 def files_of(network: nn.Module) -> dict[str, bytes]:
     """Give what a model folder keeps beside arrays and card: name → bytes; nothing but for trees.
 
@@ -169,10 +181,10 @@ def load_probe(folder: Path, card: ModelCard) -> Probe:
         If a file is missing or broken, or they do not belong together.
     """
     assert card.classifier is not None
-    path = folder / "model.safetensors"
+    path = folder / WEIGHTS_FILE
     tensors = read_tensors(path)
+    body = _stored_body(card, tensors, path)
     try:
-        body = _stored_body(card, _under("body.", tensors))
         standardised = _stored_scaling(_under("standardised.", tensors))
         _refuse_other_width(body, standardised, card)
         measured = _stored_measured(_under("measured.", tensors), len(card.measures))
@@ -201,14 +213,16 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _stored_body(card: ModelCard, tensors: dict[str, Tensor]) -> nn.Module | None:
+def _stored_body(card: ModelCard, tensors: Mapping[str, Tensor], path: Path) -> nn.Module | None:
     size_px = card.preprocessing.size_px
     built = None
     if card.model not in WITHOUT_NETWORK:
         built = build(card, max(2, len(card.categories)), size_px, seed=0)
     body = body_of(card, built)
     if body is not None:
-        body.load_state_dict(tensors, strict=True)
+        stored = {name: value for name, value in tensors.items() if name.startswith("body.")}
+        refuse_mismatch(body.state_dict(prefix="body."), stored, path)
+        body.load_state_dict(_under("body.", stored), strict=True)
     return body
 
 

@@ -1,6 +1,7 @@
 """The dataset folder: a manifest, what is known about it, its splits and findings, its pictures."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,9 @@ from pydantic import Field
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError, UsageError, unknown_name
 from leukoscope.records import groups, shapes, tables
-from leukoscope.records.lineage import is_copy, is_rendering
+from leukoscope.records.generators import generators_in
+from leukoscope.records.leaks import check_generators
+from leukoscope.records.lineage import is_copy, is_generated, is_rendering
 from leukoscope.records.recipes import Recipe
 
 
@@ -63,8 +66,9 @@ def write_dataset(folder: Path, card: DatasetCard, manifest: pl.DataFrame) -> Da
     SchemaError
         If the manifest breaks its shape.
     DataError
-        If a category is not on the card, a derived cell left its parent's family, a rendering
-        stands beside the cell it shows, or a row has a copy's number and no origin.
+        If a category is not on the card, a derived cell left its parent's family, a generated
+        one its generator's, a rendering stands beside the cell it shows, or a row has a copy's
+        number and no origin.
     """
     manifest = tables.check(manifest, shapes.MANIFEST)
     _check_manifest(card, manifest)
@@ -142,6 +146,12 @@ def count_table(manifest: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def rebased_masks(manifest: pl.DataFrame, old: Path, new: Path) -> pl.DataFrame:
+    """Let mask paths, relative to the dataset folder *old*, be found from the folder *new*."""
+    prefix = os.path.relpath(old.resolve(), new.resolve())
+    return manifest.with_columns(mask_path=pl.format("{}/{}", pl.lit(prefix), "mask_path"))
+
+
 def splits_path(folder: Path, name: str) -> Path:
     """Name the file of a split. Raises UsageError for a name that is no plain word."""
     if not name or PurePosixPath(name).name != name or name.startswith("."):
@@ -170,8 +180,39 @@ def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFr
     ------
     DataError
         If there is no such division, it names cells the manifest lacks, it parts a
-        case or a family, or a copy is not in training.
+        case or a family, a copy or generated cell is not in training, or a generator whose
+        cells are saw cells that this division holds out.
     """
+    table = _split_table(dataset, name)
+    part = table.filter((pl.col("repeat") == repeat) & (pl.col("fold") == fold))
+    if part.is_empty():
+        held = table.select("repeat", "fold").unique().sort("repeat", "fold").rows()
+        raise UsageError(
+            f"{splits_path(dataset.folder, name)} holds {table['repeat'].n_unique()} repeats of "
+            f"{table['fold'].n_unique()} folds, counted from 0; repeat {repeat}, fold {fold} is "
+            f"not among them. The first it holds is repeat {held[0][0]}, fold {held[0][1]}."
+        )
+    divided = _divided(dataset, part)
+    check_divided(divided)
+    if not divided.filter(is_generated()).is_empty():
+        check_generators(divided, generators_in(dataset.folder), dataset.folder)
+    return divided
+
+
+def divisions_of(dataset: Dataset, name: str) -> list[tuple[int, int]]:
+    """List the divisions a split holds, as repeat and fold, in order.
+
+    Raises
+    ------
+    DataError
+        If the dataset has no split.
+    UsageError
+        If it has none of this name.
+    """
+    return _split_table(dataset, name).select("repeat", "fold").unique().sort(pl.all()).rows()
+
+
+def _split_table(dataset: Dataset, name: str) -> pl.DataFrame:
     path = splits_path(dataset.folder, name)
     if not path.is_file():
         found = dataset.folder.glob("splits*.parquet")
@@ -182,27 +223,37 @@ def read_split(dataset: Dataset, name: str, repeat: int, fold: int) -> pl.DataFr
             f"{dataset.folder} has no split yet. Make one with `leukoscope split {dataset.folder}`."
         )
     table = tables.read_table(path, shapes.SPLITS)
-    part = table.filter((pl.col("repeat") == repeat) & (pl.col("fold") == fold))
-    if part.is_empty():
-        raise UsageError(
-            f"{path} holds {table['repeat'].n_unique()} repeats of {table['fold'].n_unique()} "
-            f"folds, counted from 0; repeat {repeat}, fold {fold} is not among them."
-        )
-    unknown = part.join(dataset.manifest, on="cell_id", how="anti")
+    unknown = table.join(dataset.manifest, on="cell_id", how="anti")
     if unknown.height:
         raise DataError(
-            f"{path} names {unknown.height} cells the manifest lacks, for example "
+            f"{path} names {unknown['cell_id'].n_unique()} cells the manifest lacks, for example "
             f"{unknown['cell_id'][0]}. It belongs to another dataset; make a new split."
         )
-    divided = dataset.manifest.join(
+    return table
+
+
+def _divided(dataset: Dataset, part: pl.DataFrame) -> pl.DataFrame:
+    return dataset.manifest.join(
         part.select("cell_id", "split"), on="cell_id", maintain_order="left"
     )
-    check_divided(divided)
-    return divided
+
+
+def mark_used(dataset: Dataset, split: str, out: Path) -> None:
+    """Write down that a run uses a split, after which it is never overwritten."""
+    path = splits_path(dataset.folder, split).with_suffix(".used.json")
+    used = files.read_json(path) if path.is_file() else []
+    files.write_json(path, sorted({*used, str(Path(out).resolve())}))
 
 
 def check_divided(divided: pl.DataFrame) -> None:
     """Refuse a manifest with a ``split`` column that parts a group or tests on copies."""
+    made = divided.filter(is_generated() & (pl.col("split") != "train"))
+    if made.height:
+        raise DataError(
+            f"{made.height} generated cells stand outside training, for example "
+            f"{made['cell_id'][0]} in {made['split'][0]}. Nothing was trained or scored: what a "
+            "network drew is no cell to choose or test by. Leave them out of that side."
+        )
     groups.check_apart(groups.groups_of(divided), divided["split"], divided["cell_id"].to_list())
     astray = divided.filter(is_copy() & (pl.col("split") != "train"))
     if astray.height:
@@ -233,6 +284,7 @@ def _check_manifest(card: DatasetCard, manifest: pl.DataFrame) -> None:
         )
     _refuse_twice(derived.filter(is_rendering()))
     _refuse_orphans(manifest)
+    _refuse_hidden(manifest)
 
 
 def _refuse_twice(beside: pl.DataFrame) -> None:
@@ -251,4 +303,38 @@ def _refuse_orphans(manifest: pl.DataFrame) -> None:
             f"{orphans.height} cells have a copy's number and no origin, for example "
             f"{orphans['cell_id'][0]}, copy {orphans['copy'][0]}; it would pass for a cell of its "
             "own. Write what each was made from into the column origin, or empty its copy."
+        )
+
+
+def _refuse_hidden(manifest: pl.DataFrame) -> None:
+    """Refuse generated cells under another family: tables without origins know them by it."""
+    hidden = manifest.filter(is_generated() & (pl.col("family") != pl.col("origin")))
+    if hidden.height:
+        raise DataError(
+            f"{hidden.height} generated cells are not in the family of their generator, for "
+            f"example {hidden['cell_id'][0]} of {hidden['origin'][0]} in {hidden['family'][0]}; "
+            "they would pass for cells. Make their family their origin."
+        )
+
+
+def refuse_generated(dataset: Dataset, advice: str) -> None:
+    """Refuse a dataset that holds generated cells, for work that real cells alone may enter.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    advice : str
+        What to do instead, a sentence.
+
+    Raises
+    ------
+    DataError
+        If a row's origin is a generator.
+    """
+    made = dataset.manifest.filter(is_generated())
+    if made.height:
+        raise DataError(
+            f"{dataset.folder} holds {made.height} generated cells, for example "
+            f"{made['cell_id'][0]}: a network drew them. Nothing was written. {advice}"
         )

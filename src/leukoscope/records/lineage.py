@@ -5,6 +5,14 @@ import polars as pl
 ISOLATED = "+isolated"
 """What the name of a cell without its background adds to the name of the cell it is."""
 
+GENERATED = "generator:"
+"""What the origin of a cell that a generator drew begins with; behind it the generator's id."""
+
+
+def is_generated() -> pl.Expr:
+    """Tell generated cells: rows whose origin is a generator. Needs ``origin``; never null."""
+    return pl.col("origin").str.starts_with(GENERATED).fill_null(value=False)
+
 
 def is_rendering() -> pl.Expr:
     """Tell renderings: rows named exactly after their origin, with :data:`ISOLATED` behind.

@@ -12,17 +12,12 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import RecipeError, SchemaError, unknown_name
 
 
-class Recipe(BaseModel):
-    """Hold the settings of one piece of work: frozen, unknown keys refused."""
+class Record(BaseModel):
+    """Hold a value that is kept on disk: frozen, unknown keys refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
-
-    @property
-    def recipe_id(self) -> str:
-        """Derive 16 hexadecimal digits from the canonical JSON, whatever the order of keys."""
-        return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
         """Write the recipe as YAML, keys in the order of the fields."""
@@ -80,6 +75,15 @@ class Recipe(BaseModel):
             return cls.from_mapping(files.read_json(path), where=str(path))
         except RecipeError as error:
             raise SchemaError(str(error)) from None
+
+
+class Recipe(Record):
+    """Hold the settings of one piece of work."""
+
+    @property
+    def recipe_id(self) -> str:
+        """Derive 16 hexadecimal digits from the canonical JSON, whatever the order of keys."""
+        return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16]
 
 
 class _OnceLoader(yaml.SafeLoader):

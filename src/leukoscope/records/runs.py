@@ -103,7 +103,8 @@ class ModelCard(NetworkRecipe):
     training_cells_digest: str
     """Digest of the sorted contents of the cells it has seen."""
     seen: SeenCells = Field(default=SeenCells(), repr=False)
-    """The cells of its training and validation, and of those of the model it started from."""
+    """The cells of its training and validation, of those of the model it started from, and of
+    those that the generators saw whose cells it learnt from."""
 
 
 def seen_of(manifest: pl.DataFrame, before: SeenCells | None = None) -> SeenCells:
@@ -114,6 +115,15 @@ def seen_of(manifest: pl.DataFrame, before: SeenCells | None = None) -> SeenCell
         contents=tuple(sorted({*before.contents, *manifest["content"]})),
         families=tuple(sorted({*before.families, *manifest["family"]})),
         cases=tuple(sorted({*before.cases, *cases})),
+    )
+
+
+def joined_seen(*several: SeenCells) -> SeenCells:
+    """Join cells that were seen by several models or generators, each named once."""
+    return SeenCells(
+        contents=tuple(sorted({name for one in several for name in one.contents})),
+        families=tuple(sorted({name for one in several for name in one.families})),
+        cases=tuple(sorted({name for one in several for name in one.cases})),
     )
 
 
@@ -187,10 +197,15 @@ def model_folder_of(path: Path) -> Path:
 
 
 def replicates_of(path: Path) -> list[Path]:
-    """List the runs of a study's arm, whose folders are named 00, 01 and so on, in order."""
-    runs = [file.parent for file in Path(path).glob("*/recipe.yaml")]
-    numbered = [run for run in runs if re.fullmatch("[0-9]+", run.name)]
-    return sorted(numbered, key=lambda run: int(run.name))
+    """List the runs of a study's arm, whose folders are named 00, 01 and so on, in order.
+
+    Over folds each replicate holds its folds' runs, named alike; all are listed.
+    """
+    path = Path(path)
+    found = [file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/recipe.yaml")]
+    names = {run: run.relative_to(path).parts for run in found}
+    numbered = [run for run in found if all(re.fullmatch("[0-9]+", part) for part in names[run])]
+    return sorted(numbered, key=lambda run: [int(part) for part in names[run]])
 
 
 def predictions_of(source: Path) -> Path:

@@ -11,6 +11,7 @@ SPLIT_NAMES = ("train", "validation", "calibration", "test")
 TEXT, WHOLE, REAL = pl.String(), pl.Int32(), pl.Float64()
 BOX = pl.Array(pl.Int32, 4)
 BYTES = pl.Binary()
+FLAG = pl.Boolean()
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,14 @@ SPLITS = Shape(
     key=("repeat", "fold", "cell_id"),
     allowed={"split": SPLIT_NAMES},
 )
+FITTED = Shape(
+    "fitted cells",
+    required={"cell_id": TEXT, "part": TEXT, "content": TEXT, "category": TEXT, "family": TEXT},
+    optional={"case": TEXT},
+    key=("cell_id",),
+    allowed={"part": ("fit", "stop", "judge")},
+)
+"""The cells a generator was fitted to, stopped by, and is judged against."""
 FINDINGS = Shape(
     "findings",
     required={"check": TEXT, "cell_id": TEXT, "severity": TEXT, "detail": TEXT},
@@ -128,10 +137,21 @@ PICTURES = Shape(
     optional={"copy": WHOLE, "draw": TEXT, "predicted": TEXT},
     key=("kind", "arm", "cell_id", "copy"),
     ordered=False,
-    allowed={"kind": ("seen", "missed")},
+    allowed={"kind": ("seen", "missed", "generated")},
 )
 """Small pictures for the page: ``seen`` a training cell as an arm saw it (its *copy*-th time or
-copy), ``missed`` a test cell that every replicate of an arm calls wrong."""
+copy), ``missed`` a test cell that every replicate of an arm calls wrong, ``generated`` a cell that
+the study's generator drew, as an arm with generated cells was given it."""
+GENERATORS = Shape(
+    "generators",
+    required={"replicate": WHOLE, "n_fit": WHOLE, "n_sampled": WHOLE, "n_flagged": WHOLE},
+    optional={"fold": WHOLE, "kid": REAL, "kid_real": REAL, "precision": REAL}
+    | {"precision_real": REAL, "recall": REAL, "recall_real": REAL, "memorisation_p": REAL},
+    key=("replicate", "fold"),
+)
+"""How a study's generators were judged: ``n_flagged`` of the sampled cells are memorised and were
+not used; ``kid``, ``precision`` and ``recall`` of generated cells against those that judge, beside
+them the same of real cells (``_real``), and the p value of the test of memorisation."""
 PREVIEW = Shape(
     "preview",
     required={"section": WHOLE, "kind": TEXT, "row": WHOLE, "cell": WHOLE, "category": TEXT}
@@ -187,6 +207,37 @@ READERS = Shape(
     key=("cell_id", "reader"),
 )
 """What each reader called each cell: a row a reading, so that a cell may lack some readers."""
+SHEET_KEY = Shape(
+    "sheet's key",
+    required={"number": WHOLE, "made": TEXT, "category": TEXT}
+    | {"cell_id": TEXT, "content": TEXT, "seed": TEXT},
+    optional={},
+    key=("number",),
+    allowed={"made": ("real", "drawn")},
+)
+"""Which picture of a blinded sheet is real and which drawn: kept apart until it is scored."""
+SHEET_ANSWERS = Shape(
+    "sheet's answers",
+    required={"number": WHOLE},
+    optional={"reader": TEXT, "real_or_drawn": TEXT, "category": TEXT},
+    key=("reader", "number"),
+    ordered=False,
+)
+"""What readers wrote on a blinded sheet; a reader by initials, what was left blank is null."""
+NEIGHBOURS = Shape(
+    "neighbours",
+    required={"cell_id": TEXT, "category": TEXT}
+    | {"nearest_fit": TEXT, "distance_fit": REAL}
+    | {"nearest_held_out": TEXT, "distance_held_out": REAL}
+    | {"ratio": REAL, "pose": WHOLE, "memorised": FLAG, "in_manifold": FLAG},
+    optional={},
+    key=("cell_id",),
+)
+"""Each generated cell's nearest cell among those its generator was fitted to, and among held-out
+ones, by the distance of their pixels over eight poses, in levels. ``ratio`` is that of both
+distances as a share of what honest cells show between pools of these sizes: 1 is expected, and
+below a judgement's threshold a cell is ``memorised``. ``pose`` (0 to 7) is how the fitted cell is
+turned to lie nearest; ``in_manifold`` tells whether real cells lie round it in features."""
 COUNTS = Shape(
     "counts",
     required={"category": TEXT, "n_cells": REAL},

@@ -14,7 +14,7 @@ import polars as pl
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import SchemaError, UsageError
 from leukoscope.records import columns
-from leukoscope.records.shapes import BOX, BYTES, REAL, TEXT, WHOLE, Shape
+from leukoscope.records.shapes import BOX, BYTES, FLAG, REAL, TEXT, WHOLE, Shape
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
@@ -164,7 +164,12 @@ def _from_csv(path: Path, shape: Shape) -> pl.DataFrame:
         if dtype == BOX
     ]
     coded = [pl.col(name).str.decode("hex") for name, dtype in wanted.items() if dtype == BYTES]
-    return table.with_columns(*boxes, *coded)
+    flags = [
+        pl.col(name).replace_strict({"true": True, "false": False}, return_dtype=FLAG)
+        for name, dtype in wanted.items()
+        if dtype == FLAG
+    ]
+    return table.with_columns(*boxes, *coded, *flags)
 
 
 def _refuse_columns(table: pl.DataFrame, shape: Shape) -> None:
@@ -180,7 +185,7 @@ def _refuse_lossy(table: pl.DataFrame, shape: Shape, wanted: Mapping[str, pl.Dat
     def is_lossy(name: str) -> bool:
         values, dtype = table[name].drop_nulls(), wanted[name]
         if not values.dtype.is_float():
-            return values.dtype == pl.Boolean and not values.is_empty()
+            return dtype != FLAG and values.dtype == pl.Boolean and not values.is_empty()
         if dtype == TEXT:
             return not values.is_empty()
         return dtype == WHOLE and bool((values % 1 != 0).any())

@@ -18,7 +18,7 @@ Budget = Literal["equal-updates", "equal-time"]
 GIVEN = "given"
 """As an arm's ``weights``: those that --weights gives, whichever they are."""
 
-_OF_THE_ARM = ("augmentation", "augmentation_use", "copies")
+_OF_THE_ARM = ("augmentation", "augmentation_use", "copies", "generated", "originals")
 _OF_THE_STUDY = ("seed", "split", "repeat", "fold", "train_cells")
 _OF_A_NETWORK = ("build_arguments", "weights")
 _OF_THE_BUDGET = ("updates", "validate_every")
@@ -37,6 +37,10 @@ class Arm(Recipe):
     """With ``copies``: how many of each cell; see TrainingRecipe."""
     times_originals: float = Field(default=1.0, ge=1, le=100)
     """Size of its draw, in times the study's ``train_cells``; the smaller is part of the larger."""
+    generated: float = Field(default=0.0, ge=0, le=100)
+    """Cells of the study's generator beside the drawn ones: so many a drawn cell of a category."""
+    originals: bool = True
+    """Whether the drawn cells are trained on; false: generated cells alone, as many as said."""
     training: dict[str, Any] = Field(default={})
     """What it changes of the study's shared training, by the keys of a training recipe; with
     ``classifier`` it is a classical one on frozen features. Another ``model`` than the shared one
@@ -50,6 +54,8 @@ class Arm(Recipe):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_copies(self.augmentation, self.augmentation_use, self.copies)
+        if not self.originals and not self.generated:
+            raise ValueError("without originals there must be generated cells; say how many")
         if self.origin is not None and self.weights is None:
             raise ValueError("origin is written when a study begins; state the name in weights")
         return self

@@ -17,6 +17,8 @@ from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.lineage import is_copy
+from leukoscope.replication.folds import Folds
+from leukoscope.replication.generators import generated_pictures
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.settings import AnyTraining
@@ -27,10 +29,16 @@ _MISSED = 24
 
 
 def write_pictures(
-    recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame, tested: Dataset, out: Path
+    recipe: StudyRecipe,
+    dataset: Dataset,
+    folds: Folds,
+    divided: pl.DataFrame,
+    tested: Dataset,
+    out: Path,
 ) -> None:
-    """Write ``pictures.parquet``: cells of the first replicate's draw as each arm saw them, and
-    errors that all replicates of an arm make, from as many kinds of error as there are.
+    """Write ``pictures.parquet``: cells of the first replicate's draw as each arm saw them, errors
+    that all replicates of an arm make, from as many kinds of error as there are, and cells of its
+    first generator, where it has any.
 
     Raises
     ------
@@ -38,23 +46,29 @@ def write_pictures(
         If a picture is gone.
     """
     missed = tables.read_table(out / "missed.parquet", shapes.MISSED)
-    rows = [*_seen(recipe, dataset, divided), *_missed(recipe, tested, missed)]
+    rows = [*_seen(recipe, dataset, folds, divided), *_missed(recipe, tested, missed)]
+    if recipe.generator is not None:
+        rows += generated_pictures(recipe, folds, out)
     table = pl.DataFrame(rows, schema=shapes.PICTURES.columns)
     tables.write_table(out / "pictures.parquet", table, shapes.PICTURES)
 
 
-def _seen(recipe: StudyRecipe, dataset: Dataset, divided: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _seen(
+    recipe: StudyRecipe, dataset: Dataset, folds: Folds, divided: pl.DataFrame
+) -> Iterator[dict[str, Any]]:
     # The smallest draw is part of all others: every arm was trained on these cells.
     smallest = min(recipe.arms, key=lambda arm: recipe.arms[arm].times_originals)
-    first = recipe.training_of(Unit(smallest, 0))
+    first = recipe.training_of(Unit(smallest, 0, fold=folds[0]))
     pool = divided.filter(pl.col("split") == "train")
     drawn = training_draw(pool, first.train_cells, first.seed)
     cells = drawn.filter(~is_copy()).unique("category", keep="first", maintain_order=True)
     cells = cells.sort("category").head(_CELLS_SEEN)
-    for arm in recipe.arms:
-        training = recipe.training_of(Unit(arm, 0))
+    for arm, stated in recipe.arms.items():
+        if not stated.originals:
+            continue
+        training = recipe.training_of(Unit(arm, 0, fold=folds[0]))
         store = open_store(dataset, cells, training.preprocessing.size_px)
-        rounds = _rounds(training, drawn.height)
+        rounds = _rounds(training, round(drawn.height * (1 + stated.generated)))
         for cell in cells.iter_rows(named=True):
             yield from (row | {"arm": arm} for row in _times(training, cell, store, rounds))
 

@@ -12,17 +12,14 @@ from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset
 from leukoscope.records.groups import groups_of, unit_of
 from leukoscope.records.runs import NetworkRecipe, is_finished, read_done
+from leukoscope.replication.folds import ONE_DIVISION, Folds, called_cells
+from leukoscope.replication.generators import generator_rows
 from leukoscope.replication.recipe import StudyRecipe, Unit
-from leukoscope.replication.starts import check_networks
-from leukoscope.replication.study import (
-    check_units,
-    fitting_the_pool,
-    refuse_other_study,
-    sides_of,
-)
+from leukoscope.replication.study import facts_of, refuse_other_study, settled
 from leukoscope.replication.units import unit_folder
 from leukoscope.stats.design import ASSUMED_ICC
 from leukoscope.stats.power import Parts, assumed_parts, scaled_parts, smallest_difference
+from leukoscope.synthesis.features import JudgeFeatures
 from leukoscope.training.frozen import is_new_each_visit
 from leukoscope.training.pace import Pace, measure_pace
 from leukoscope.training.probe import ProbeRecipe
@@ -61,6 +58,7 @@ def plan_study(
     device: str,
     test: Dataset | None = None,
     pilot: Path | None = None,
+    features: JudgeFeatures | None = None,
 ) -> pl.DataFrame:
     """Say how many trainings a study needs, their time and room, and what it could see.
 
@@ -78,6 +76,8 @@ def plan_study(
         A separate test collection.
     pilot : Path, optional
         A finished study whose variance is taken; its effect is not looked at.
+    features : JudgeFeatures, optional
+        What the study's generators would be judged by.
 
     Returns
     -------
@@ -92,21 +92,25 @@ def plan_study(
         If a side of the split has no cells, the pool is too small, or the pilot is no
         finished study with the same metric and unit of inference.
     """
-    divided = sides_of(recipe, dataset, test)
-    recipe = fitting_the_pool(recipe, divided)
-    refuse_other_study(recipe, dataset, divided, test, out)
-    check_units(recipe, divided, {})
-    check_networks(recipe, len(dataset.card.categories), {})
+    recipe, folds, divided = settled(recipe, dataset, {}, test)
+    refuse_other_study(recipe, facts_of(recipe, dataset, folds, test, features), out)
     counts = {str(side): part.height for (side,), part in divided.group_by("split")}
-    rows = [*_work(recipe, out, dataset, counts, device)]
-    rows += _sight(recipe, _tested(divided, separate=test is not None), pilot)
+    rows = [*_work(recipe, out, dataset, folds, counts, device)]
+    if recipe.generator is not None:
+        rows += generator_rows(recipe, folds, out, len(dataset.card.categories), device)
+    rows += _sight(recipe, _tested(recipe, dataset, folds, divided, test), pilot)
     return pl.DataFrame(rows, schema=PLAN, orient="row")
 
 
 def _work(
-    recipe: StudyRecipe, out: Path, dataset: Dataset, counts: dict[str, int], device: str
+    recipe: StudyRecipe,
+    out: Path,
+    dataset: Dataset,
+    folds: Folds,
+    counts: dict[str, int],
+    device: str,
 ) -> list[Row]:
-    units = recipe.units()
+    units = recipe.units(folds)
     done = [unit for unit in units if is_finished(unit_folder(out, unit))]
     left = [unit for unit in units if unit not in done]
     paces = paces_of(recipe, len(dataset.card.categories), device)
@@ -128,6 +132,7 @@ def _work(
     return [
         ("arms", len(recipe.arms), "arms", ", ".join(recipe.arms)),
         ("replicates", recipe.replicates, "replicates", "as stated"),
+        *_fold_rows(folds),
         ("units", len(units), "trainings", f"{len(done)} of them finished in {out}"),
         ("updates", _updates(recipe, left), "updates", "of the units that are left"),
         ("time", sum(seconds) / 3600, "hours", basis),
@@ -148,7 +153,9 @@ def _updates(recipe: StudyRecipe, units: list[Unit]) -> int:
 
 def _seconds(recipe: StudyRecipe, unit: Unit, pace: Pace, counts: dict[str, int]) -> float:
     training = recipe.training_of(unit)
+    special = recipe.arms[unit.arm]
     drawn = (training.train_cells or counts["train"]) * (1 + training.copies)
+    drawn = round(drawn * (special.originals + special.generated))
     if isinstance(training, ProbeRecipe):
         return (drawn + counts["test"]) * pace.predict_s
     if _is_computed_once(training):
@@ -230,10 +237,24 @@ def _pace_rows(recipe: StudyRecipe, paces: dict[str, Pace]) -> list[Row]:
     ]
 
 
-def _tested(divided: pl.DataFrame, *, separate: bool) -> pl.DataFrame:
+def _fold_rows(folds: Folds) -> list[Row]:
+    if folds == ONE_DIVISION:
+        return []
+    return [("folds", len(folds), "folds", "of the split; each is a training of its own")]
+
+
+def _tested(
+    recipe: StudyRecipe,
+    dataset: Dataset,
+    folds: Folds,
+    divided: pl.DataFrame,
+    test: Dataset | None,
+) -> pl.DataFrame:
     """Take the test cells as the study will score them: of cases only where all cases are known."""
-    test = divided.filter(pl.col("split") == "test")
-    return test if separate else of_people(test, divided.filter(pl.col("split") != "test"))
+    if folds != ONE_DIVISION:
+        return called_cells(recipe, dataset, folds)
+    called = divided.filter(pl.col("split") == "test")
+    return called if test else of_people(called, divided.filter(pl.col("split") != "test"))
 
 
 def _sight(recipe: StudyRecipe, test: pl.DataFrame, pilot: Path | None) -> list[Row]:

@@ -1,10 +1,11 @@
 """What a study is, as a value: its question, its arms, what all of them share."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from leukoscope.augmentation.recipe import AugmentationRecipe
 from leukoscope.foundation.errors import RecipeError, UsageError, unknown_name
@@ -12,6 +13,8 @@ from leukoscope.foundation.streams import key
 from leukoscope.records.catalogue import read_shipped, shipped_names
 from leukoscope.records.recipes import Recipe
 from leukoscope.replication.arms import Arm, Budget, check_budget, longer, training_of_arm
+from leukoscope.synthesis.recipe import GeneratorRecipe
+from leukoscope.synthesis.recipes import load_generator
 from leukoscope.training.recipe import TrainingRecipe
 from leukoscope.training.settings import AnyTraining
 
@@ -26,6 +29,8 @@ class Unit(NamedTuple):
     replicate: int
     equal_epochs: bool = False
     """Whether it belongs to the second analysis only."""
+    fold: int | None = None
+    """Of a study over folds: the one it is tested on."""
 
 
 class StudyRecipe(Recipe):
@@ -57,6 +62,24 @@ class StudyRecipe(Recipe):
     training: TrainingRecipe = TrainingRecipe()
     """What all arms share, but for what an arm states itself; early stopping is off, so that all
     spend what they are given."""
+    folds: bool = False
+    """Repeated cross-validation: replicate r is repeat r of the split, trained once for each of
+    its folds, and answers with the folds' tests joined, each cell once. Without ``train_cells``
+    it trains on the whole training side, for repeats and folds differ in their cells."""
+    generator: GeneratorRecipe | None = None
+    """What draws the arms' generated cells, fitted anew in every replicate (and fold) to the cells
+    that arms of the usual size are trained on. A name of ``catalogue generators`` will do, and
+    ``recipe`` with such a name beside what is changed of it."""
+
+    @field_validator("generator", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return load_generator(value)
+        if isinstance(value, dict) and "recipe" in value:
+            own = {name: new for name, new in value.items() if name != "recipe"}
+            return load_generator(str(value["recipe"])).model_dump(mode="json") | own
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -76,7 +99,29 @@ class StudyRecipe(Recipe):
         if len({arm.casefold() for arm in self.arms}) < len(self.arms):
             raise ValueError("arm names should differ in more than capitals: they name folders")
         self._check_arms()
+        if self.folds and (self.training.repeat or self.training.fold):
+            raise ValueError("folds: true takes every fold; leave repeat and fold out of training")
+        self._check_generator()
         return self
+
+    def _check_generator(self) -> None:
+        shared = self.training
+        if shared.generated is not None or not shared.originals:
+            raise ValueError("generated and originals belong to the arms, not to training")
+        users = [name for name, arm in self.arms.items() if arm.generated]
+        if users and self.generator is None:
+            raise ValueError(
+                f"arm {users[0]} asks for generated cells, and the study states no generator"
+            )
+        if self.generator is None:
+            return
+        if not users:
+            raise ValueError("no arm asks for cells of the generator; leave it out")
+        own = ("train_cells", "split", "repeat", "fold", "seed")
+        plain = GeneratorRecipe.model_fields
+        odd = [name for name in own if getattr(self.generator, name) != plain[name].default]
+        if odd:
+            raise ValueError(f"{odd[0]} of the generator is the replicate's; leave it out")
 
     def _check_arms(self) -> None:
         if self.equal_epochs and self.budget == "equal-time":
@@ -89,33 +134,50 @@ class StudyRecipe(Recipe):
                 said = str(error).removesuffix(" Nothing was started.").removesuffix(".")
                 raise ValueError(f"arm {name}: {said}") from None
 
-    def units(self) -> list[Unit]:
-        """List what is to be trained: all arms of a replicate before the next replicate."""
+    def units(self, folds: Sequence[int | None] = (None,)) -> list[Unit]:
+        """List what is to be trained: all arms of a replicate, and fold, before the next."""
         units = [
             unit
             for replicate in range(self.replicates)
+            for fold in folds
             for arm in self.arms
-            for unit in (Unit(arm, replicate), self.in_equal_epochs(arm, replicate))
+            for unit in (
+                Unit(arm, replicate, fold=fold),
+                self.in_equal_epochs(arm, replicate, fold),
+            )
             if self.equal_epochs or not unit.equal_epochs
         ]
         return list(dict.fromkeys(units))
 
-    def in_equal_epochs(self, arm: str, replicate: int) -> Unit:
+    def in_equal_epochs(self, arm: str, replicate: int, fold: int | None = None) -> Unit:
         """Name an arm's training for the second analysis; its first one where both agree."""
-        return Unit(arm, replicate, self._times_updates(arm) != 1)
+        return Unit(arm, replicate, self._times_updates(arm) != 1, fold)
 
     def training_of(self, unit: Unit) -> AnyTraining:
         """Say what one unit trains: the arm's cells and training, the replicate's seed."""
         special = self.arms[unit.arm]
         cells = self.training.train_cells
         stated = training_of_arm(self.training, special)
-        update = {
+        update: dict[str, Any] = {
             "train_cells": cells and round(cells * special.times_originals),
-            "seed": key(self.seed, "replicate", unit.replicate) % 2**31,
+            **self._place(unit.replicate, unit.fold),
         }
+        if self.generator is not None:
+            update |= {"generated": special.generated, "originals": special.originals}
         if unit.equal_epochs and isinstance(stated, TrainingRecipe):
             stated = longer(stated, self._times_updates(unit.arm))
         return stated.model_copy(update=update)
+
+    def generator_of(self, replicate: int, fold: int | None) -> GeneratorRecipe:
+        """Say what a replicate's generator fits: the cells of an arm of the usual size."""
+        assert self.generator is not None
+        update = {"train_cells": self.training.train_cells, "split": self.training.split}
+        return self.generator.model_copy(update=update | self._place(replicate, fold))
+
+    def _place(self, replicate: int, fold: int | None) -> dict[str, int]:
+        """Give the seed of a replicate and, over folds, the division it is trained in."""
+        place = {"seed": key(self.seed, "replicate", replicate) % 2**31}
+        return place | ({"repeat": replicate, "fold": fold or 0} if self.folds else {})
 
     def _times_updates(self, arm: str) -> float:
         """Say how many times its updates an arm does for as many rounds as the baseline's."""
@@ -128,7 +190,8 @@ class StudyRecipe(Recipe):
         training = training_of_arm(self.training, special)
         if not isinstance(training, TrainingRecipe):
             return None
-        return special.times_originals * (1 + special.copies) / training.batch_size
+        cells = (special.originals + special.generated) * (1 + special.copies)
+        return special.times_originals * cells / training.batch_size
 
 
 def named_studies() -> list[str]:
@@ -160,17 +223,27 @@ def with_training(
     replicates: int | None,
     seed: int | None,
     equal_epochs: bool | None = None,
+    generator: str | None = None,
 ) -> StudyRecipe:
-    """Give a study another shared training, replicates, seed or second analysis, where given.
+    """Give a study another training, replicates, seed, second analysis or generator, where given.
 
     Raises
     ------
+    UsageError
+        If a generator is given to a study without generated cells, or no generator has that name.
     RecipeError
         If a value is out of range.
     """
+    if generator is not None and study.generator is None:
+        raise UsageError(
+            f"No arm of the study {study.name} has generated cells, so --generator {generator} "
+            "would change nothing. Nothing was started. Leave it out."
+        )
     value = study.model_dump(mode="json") | {"training": training.model_dump(mode="json")}
     asked = {"replicates": replicates, "seed": seed, "equal_epochs": equal_epochs}
     value |= {name: new for name, new in asked.items() if new is not None}
+    if generator is not None:
+        value["generator"] = load_generator(generator).model_dump(mode="json")
     return StudyRecipe.from_mapping(value, where=f"the study {study.name}")
 
 

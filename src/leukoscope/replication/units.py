@@ -11,15 +11,20 @@ from leukoscope.replication.recipe import StudyRecipe, Unit
 
 
 def unit_folder(study: Path, unit: Unit) -> Path:
-    """Name the run folder of one unit."""
+    """Name the run folder of one unit; over folds each stands within its replicate's."""
     units = "units" + (EQUAL_EPOCHS if unit.equal_epochs else "")
-    return study / units / unit.arm / f"{unit.replicate:02d}"
+    return study / units / unit.arm / place_name(unit.replicate, unit.fold)
+
+
+def place_name(replicate: int, fold: int | None) -> str:
+    """Name a replicate, and a fold within it, as folders do."""
+    return f"{replicate:02d}" + ("" if fold is None else f"/{fold:02d}")
 
 
 def run_id_of(recipe: StudyRecipe, unit: Unit) -> str:
     """Name a unit as its predictions do."""
     analysis = recipe.name + (EQUAL_EPOCHS if unit.equal_epochs else "")
-    return f"{analysis}/{unit.arm}/{unit.replicate:02d}"
+    return f"{analysis}/{unit.arm}/{place_name(unit.replicate, unit.fold)}"
 
 
 def read_predictions(study: Path, unit: Unit) -> pl.DataFrame:

@@ -71,6 +71,11 @@ class StudyPage:
     pictures : polars.DataFrame or None
         In the shape of :data:`leukoscope.records.shapes.PICTURES`; None leaves pictures
         out on purpose, an empty table says that there are none.
+    n_folds : int or None
+        In how many folds each replicate was trained; None where it was one division.
+    generators : polars.DataFrame or None
+        In the shape of :data:`leukoscope.records.shapes.GENERATORS`; None where no arm has
+        generated cells.
     """
 
     name: str
@@ -90,6 +95,8 @@ class StudyPage:
     curves: pl.DataFrame | None = None
     missed: pl.DataFrame | None = None
     pictures: pl.DataFrame | None = None
+    n_folds: int | None = None
+    generators: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         """Refuse a page whose parts do not fit each other, by DataError or UsageError."""

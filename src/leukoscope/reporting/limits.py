@@ -19,10 +19,7 @@ def limits(page: StudyPage, scores: Scores) -> list[str]:
             "All training draws come from one pool of cells, so the answer is conditional on this "
             "pool, and on the models and the training that were compared."
         ),
-        (
-            "The validation and test cells are the same in every arm and replicate; the best state "
-            "of a run is chosen on validation, and the test cells are scored once."
-        ),
+        _on_test(page),
         unit,
         *_on_bands(scores),
         (
@@ -36,6 +33,22 @@ def limits(page: StudyPage, scores: Scores) -> list[str]:
         *page.notes,
         "For research use. This is not a medical device, and no finding here is a diagnosis.",
     ]
+
+
+def _on_test(page: StudyPage) -> str:
+    if page.n_folds is None:
+        return (
+            "The validation and test cells are the same in every arm and replicate; the best state "
+            "of a run is chosen on validation, and the test cells are scored once."
+        )
+    return (
+        f"Each replicate divides the cells anew into {page.n_folds} folds, the same in every arm; "
+        "each cell is called once a replicate, by the run whose fold it is the test of, and the "
+        "best state of a run is chosen on another fold. The runs of a replicate share most of "
+        "their training cells, and a cell tested in one fold is trained on in others: no unbiased "
+        "variance of cross-validation exists (Bengio and Grandvalet 2004), and intervals, which "
+        "take cells as independent, may be somewhat too narrow."
+    )
 
 
 def _on_bands(scores: Scores) -> list[str]:

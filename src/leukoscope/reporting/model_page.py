@@ -39,6 +39,16 @@ _HEAD_METRICS = {
     "macro_f": "f1",
 }
 """Metric of a results table → the type that model hubs know it by."""
+_CLASSIFIERS = {
+    "logistic": "a logistic regression",
+    "svm": "a support vector machine",
+    "knn": "a vote of the nearest training cells",
+    "trees": "boosted trees",
+}
+"""Kind of a classifier → what a reader knows it by."""
+_HOLD_CELLS = ("svm", "knn")
+_PIXELS = "pixels"
+"""What stands in the place of a network's name where the pixels are the features."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class ModelPage:
     """Hold all that the card of a model says; the card adds no number of its own."""
 
     name: str
-    """What the model is called: its run's folder, or its study's arm."""
+    """What the model is called: the folder it leaves in."""
     card: ModelCard
     n_replicates: int
     """More than 1: an ensemble, the mean of their probabilities."""
@@ -67,6 +77,8 @@ class ModelPage:
     """Why there are no scores, in a sentence."""
     members: Sequence[ModelCard] = field(default=())
     """The cards of an ensemble's replicates."""
+    n_kept_cells: int = 0
+    """How many training cells it holds, as features or pictures."""
 
 
 def model_page(page: ModelPage) -> str:
@@ -94,6 +106,14 @@ def model_page(page: ModelPage) -> str:
         "scores": _scores(scored, numbers) if scored else None,
     }
     return wording.without_controls(_environment().get_template("model.md").render(content))
+
+
+def keeps_pictures(page: ModelPage) -> bool:
+    """Tell whether a model holds training cells, and as their very pictures."""
+    return any(
+        one.model == _PIXELS and one.classifier is not None and one.classifier.kind in _HOLD_CELLS
+        for one in (page.members or [page.card])
+    )
 
 
 def plain(text: object) -> Markup:
@@ -200,6 +220,7 @@ def _words(page: ModelPage) -> dict[str, Any]:
         "page": page,
         "card": card,
         "kind": _kind(page),
+        "keeps_pictures": keeps_pictures(page),
         "sides": _sides(page.dataset),
         "changed": [(name, _value(value)) for name, value in page.changed.items()],
         "colour": [
@@ -215,11 +236,13 @@ def _words(page: ModelPage) -> dict[str, Any]:
 
 def _kind(page: ModelPage) -> str:
     card = page.card
-    what = f"{card.model} at {card.preprocessing.size_px} px"
+    size_px = card.preprocessing.size_px
     parts = [f"{name} {value}" for name, value in _changes(card).items()]
-    told = what + (f" ({', '.join(parts)})" if parts else "")
+    told = f"{card.model} at {size_px} px" + (f" ({', '.join(parts)})" if parts else "")
     if card.classifier is not None:
-        told = f"a {card.classifier.kind} classifier on features of {told}"
+        of_pixels = f"the levels of {size_px} × {size_px} pixels"
+        source = of_pixels if card.model == _PIXELS else f"features of {told}"
+        told = f"{_CLASSIFIERS[card.classifier.kind]} on {source}"
     if page.n_replicates > 1:
         told = f"{page.n_replicates} replicates that answer together, each {told}"
     return told

@@ -66,6 +66,8 @@ def page_of(folder: Path, *, pictures: bool = True) -> StudyPage:
         missed=_if_there(folder / "missed.parquet", shapes.MISSED),
         pictures=_pictures(folder) if pictures else None,
         notes=[*_notes(data, composition), *_on_budget(recipe)],
+        n_folds=data.get("n_folds"),
+        generators=_if_there(folder / "generators.parquet", shapes.GENERATORS),
     )
 
 
@@ -90,7 +92,10 @@ def _provenance(
     training = recipe["training"]
     own = {arm: text for arm, stated in recipe["arms"].items() if (text := _own(stated))}
     unless = "; an arm may state otherwise, below" if own else ""
-    run = files.read_json(folder / "units" / recipe["baseline"] / "00" / "dataset.json")
+    # Over folds the runs stand a folder deeper; the first will do.
+    first = folder / "units" / recipe["baseline"] / "00"
+    inner = first if (first / "dataset.json").is_file() else first / "00"
+    run = files.read_json(inner / "dataset.json")
     machines = [files.read_json(path) for path in _environments(folder)]
     return [
         ("Dataset", f"{data['name']} (source {data['source']})"),
@@ -106,8 +111,10 @@ def _provenance(
         *((f"Arm {arm}", text) for arm, text in own.items()),
         (
             "Training cells a run",
-            f"{run['n_cells']['train']} in the baseline, drawn anew",
+            f"{run['n_cells']['train']} in the baseline, "
+            + ("of another fold" if data.get("n_folds") else "drawn anew"),
         ),
+        *_generator(recipe, data),
         ("Kept weights", f"{_kept(training)}; the test was read once a run"),
         ("Seed", str(recipe["seed"])),
         *_distinct("Machine", [_machine(each) for each in machines]),
@@ -115,6 +122,21 @@ def _provenance(
         ("Recipe", "study.yaml in the study folder holds every setting"),
         ("Digest of the recipe", data.get("recipe_id") or "not stated"),
     ]
+
+
+def _generator(recipe: dict[str, Any], data: dict[str, Any]) -> list[tuple[str, str]]:
+    """Tell of the generators that a study fits, where it has any."""
+    stated = recipe.get("generator")
+    if not stated:
+        return []
+    text = (
+        f"{stated['name']}, {stated['size_px']} px, {stated['objective']}, "
+        f"{stated['updates']} updates of {stated['batch_size']} cells, one fit a replicate"
+        + (" and fold" if data.get("n_folds") else "")
+        + ", to the training cells of its own draw"
+    )
+    features = data.get("features", {}).get("name", "not stated")
+    return [("Generator", text), ("Features that stop and judge it", features)]
 
 
 def _tested(data: dict[str, Any]) -> list[tuple[str, str]]:
@@ -156,7 +178,8 @@ def _finer(composition: pl.DataFrame) -> str:
 
 
 def _environments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("units*/*/*/environment.json"))
+    found = [*folder.glob("units*/*/*/environment.json")]
+    return sorted([*found, *folder.glob("units*/*/*/*/environment.json")])
 
 
 def _distinct(label: str, texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -203,10 +226,20 @@ def _kept(training: dict[str, Any]) -> str:
 
 def _own(arm: dict[str, Any]) -> str:
     """Say what an arm's training has of its own; empty where it has nothing."""
-    stated = [f"{key}: {_plain(value)}" for key, value in arm.get("training", {}).items()]
+    stated = _cells_of(arm)
+    stated += [f"{key}: {_plain(value)}" for key, value in arm.get("training", {}).items()]
     if arm.get("origin"):
         stated.append(f"starting weights: {_weights(arm['origin'])}")
     return "; ".join(stated)
+
+
+def _cells_of(arm: dict[str, Any]) -> list[str]:
+    """Say which cells beside or instead of the drawn ones an arm is trained on."""
+    made = arm.get("generated", 0)
+    if not made:
+        return []
+    alone = "" if arm.get("originals", True) else ", and no cell as it was taken"
+    return [f"{made:g} generated cells for each drawn one{alone}"]
 
 
 def _plain(value: Any) -> str:

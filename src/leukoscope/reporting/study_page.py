@@ -8,6 +8,7 @@ from leukoscope.reporting import (
     curves,
     gains,
     gallery,
+    generated,
     matrices,
     sections,
     variance,
@@ -79,6 +80,7 @@ def _tables(page: StudyPage, scores: Scores) -> dict[str, Any]:
     """Gather what is shown as tables."""
     return {
         "composition": sections.composition(page),
+        "generator_rows": generated.generator_rows(page),
         "convergences": curves.convergences(page, curves.convergence_table(page, scores)),
         "arm_tables": sections.arm_tables(page, scores),
         "difference_rows": sections.difference_rows(page, scores),
@@ -103,6 +105,7 @@ def _figures(page: StudyPage, scores: Scores) -> dict[str, Any]:
         "plot": forest_plot(forest_table(page)),
         "gain_tables": gains.gain_tables(page, gains.gain_table(page, scores)),
         "walls": gallery.walls(page),
+        "drawings": generated.drawings(page),
         "case_plot": cases.case_plot(page, cases.case_table(page)),
     }
 

@@ -29,7 +29,13 @@ class FitRecipe(NetworkRecipe):
     copies: int = Field(default=0, ge=0, le=100)
     """With ``copies``: augmented copies of each training cell, drawn as ``augment`` draws them."""
     train_cells: int | None = Field(default=None, ge=2)
-    """How many cells are drawn from the training split, whole families, stratified; all if null."""
+    """How many cells are drawn from the training split, whole families, stratified; all if null.
+    Generated cells do not count."""
+    generated: float | None = Field(default=None, ge=0, le=1000)
+    """Generated cells used for each drawn original of a category, the first by number; all there
+    are if null, none with 0."""
+    originals: bool = True
+    """Whether originals and their copies train; without them generated cells alone do."""
     test_views: Literal[1, 8] = 1
     """8: predictions are the mean over the eight orientations of each picture."""
     calibrate: bool = False
@@ -46,6 +52,10 @@ class FitRecipe(NetworkRecipe):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_copies(self.augmentation, self.augmentation_use, self.copies)
+        if not self.originals and self.generated == 0:
+            raise ValueError(
+                "generated: 0 with originals: false leaves no cell to train on; leave one out"
+            )
         return self
 
 

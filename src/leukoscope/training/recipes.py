@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from leukoscope.foundation.errors import unknown_name
+from leukoscope.foundation.errors import RecipeError, unknown_name
+from leukoscope.models.known import CLASSICAL
 from leukoscope.records.catalogue import read_shipped, shipped_names
-from leukoscope.records.recipes import read_yaml
+from leukoscope.records.recipes import Recipe, read_yaml
 from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.recipe import TrainingRecipe
 
@@ -26,11 +27,29 @@ def fit_recipe(value: Any, *, where: str) -> TrainingRecipe | ProbeRecipe:
     Raises
     ------
     RecipeError
-        If a key is unknown or out of range.
+        If a key is unknown or out of range, or the classifier is of no kind there is.
     """
     if isinstance(value, dict) and "classifier" in value:
+        _refuse_odd_classifier(value["classifier"], where)
         return ProbeRecipe.from_mapping(value, where=where)
     return TrainingRecipe.from_mapping(value, where=where)
+
+
+def _refuse_odd_classifier(stated: Any, where: str) -> None:
+    """Say in the recipe's own words what is wrong with the kind of a classifier."""
+    if isinstance(stated, Recipe):
+        return
+    kind = stated.get("kind") if isinstance(stated, dict) else None
+    if isinstance(kind, str) and kind in CLASSICAL:
+        return
+    if isinstance(kind, str):
+        said = str(unknown_name("kind of classifier", kind, CLASSICAL))
+    elif isinstance(stated, dict):
+        said = f"It names no kind. Known: {', '.join(CLASSICAL)}."
+    else:
+        word = stated if isinstance(stated, str) and stated in CLASSICAL else "logistic"
+        said = f"It is written `classifier: {{kind: {word}}}`; seen {stated!r}."
+    raise RecipeError(f"{where}: classifier: {said} Nothing was started.")
 
 
 def load_training(name_or_path: str) -> TrainingRecipe | ProbeRecipe:

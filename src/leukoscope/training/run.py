@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,12 @@ from leukoscope.models.predictions import prediction_table
 from leukoscope.models.probes import WITHOUT_NETWORK
 from leukoscope.models.weights import load_weights
 from leukoscope.records import shapes, tables
-from leukoscope.records.dataset import Dataset, manifest_digest, read_split, splits_path
+from leukoscope.records.dataset import Dataset, manifest_digest, mark_used, read_split
+from leukoscope.records.generators import GeneratorCard, generators_in
+from leukoscope.records.leaks import generator_ids
+from leukoscope.records.lineage import is_generated
 from leukoscope.records.recipes import write_recipe
-from leukoscope.records.runs import ModelCard, NetworkRecipe, SeenCells, is_finished, seen_of
+from leukoscope.records.runs import ModelCard, NetworkRecipe, SeenCells, is_finished
 from leukoscope.stats.temperature import fit_temperature
 from leukoscope.training.cells import gather
 from leukoscope.training.frozen import cacheable, frozen_cells
@@ -32,7 +36,15 @@ from leukoscope.training.probe import ProbeRecipe, fit_probe
 from leukoscope.training.recipe import FitRecipe, TrainingRecipe
 from leukoscope.training.recipes import load_training
 from leukoscope.training.settings import check_start
-from leukoscope.training.sides import of_people, seen_sides, sides_for, split_digest, test_cells
+from leukoscope.training.sides import (
+    of_people,
+    people_in,
+    seen_in,
+    seen_sides,
+    sides_for,
+    split_digest,
+    test_cells,
+)
 
 
 def train_run(
@@ -76,7 +88,8 @@ def train_run(
         If another run or anything else stands at *out*.
     DataError
         If the split is missing or parts a group, training holds one category only, a
-        picture is gone, or the test collection holds cells of the training pool.
+        picture is gone, the test collection holds cells of the training pool, or generated
+        cells come from cells that the run must not see.
     RecipeError
         If parts are to be frozen that have no weights but random ones.
     RunError
@@ -86,10 +99,11 @@ def train_run(
     if test is not None:
         apart = test_cells(test, divided, dataset.card.categories)
         divided = pl.concat([divided.filter(pl.col("split") != "test"), apart])
-    sides = sides_for(divided, recipe, weights)
+    generators = generators_in(dataset.folder)
+    sides = sides_for(divided, recipe, weights, generators)
     # What grows with the number of cells is let go before the long part begins.
     del divided
-    facts = _facts(dataset, sides)
+    facts = _facts(dataset, sides, generators)
     chosen = choose_device(device)
     _refuse_other_run(out, recipe, facts)
     if is_finished(out):
@@ -108,13 +122,14 @@ def train_run(
         fitted = _fitted(
             dataset, sides, recipe, network, out=out, device=chosen, precision=begun["precision"]
         )
-        seen = seen_of(seen_sides(sides), weights.seen if weights else None)
+        seen = seen_in(sides, weights, generators)
         card = _card(dataset, recipe, seen, fitted.measures)
         card = _calibrated(dataset, sides, fitted.network, card, chosen)
         write_model(out / "model", fitted.network, card)
         if not sides["test"].is_empty():
             # Of a collection of its own, that its people are others is for its owner to say.
-            asked = sides["test"] if test else of_people(sides["test"], seen_sides(sides))
+            people = people_in(dataset.manifest, sides, generators)
+            asked = sides["test"] if test else of_people(sides["test"], people)
             name = run_id or out.name
             table = prediction_table(
                 test or dataset, asked, fitted.network, card, run_id=name, device=chosen
@@ -165,8 +180,11 @@ def _fitted(
     return _Fitted(network, (), ended | {name: best[name] for name in names})
 
 
-def _facts(dataset: Dataset, sides: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    return {
+def _facts(
+    dataset: Dataset, sides: dict[str, pl.DataFrame], generators: Mapping[str, GeneratorCard]
+) -> dict[str, Any]:
+    names = {name: generators[name].name for name in generator_ids(sides["train"])}
+    facts = {
         "name": dataset.card.name,
         "manifest_digest": manifest_digest(dataset.manifest),
         "split_digest": split_digest(sides),
@@ -178,6 +196,7 @@ def _facts(dataset: Dataset, sides: dict[str, pl.DataFrame]) -> dict[str, Any]:
         "n_families": {name: part["family"].n_unique() for name, part in sides.items()},
         "n_cases": {name: part["case"].drop_nulls().n_unique() for name, part in sides.items()},
     }
+    return facts | ({"generators": names} if names else {})
 
 
 def _begin(
@@ -194,7 +213,7 @@ def _begin(
     wanted = recipe.precision if isinstance(recipe, TrainingRecipe) else "float32"
     precision = choose_precision(device) if wanted == "auto" else wanted
     environment = describe(device, precision)
-    _mark_used(dataset, recipe, out)
+    mark_used(dataset, recipe.split, out)
 
     def build(folder: Path) -> None:
         write_recipe(folder / "recipe.yaml", recipe)
@@ -229,12 +248,6 @@ def _sweep(out: Path) -> None:
     for folder in (out, out / "model"):
         for left in folder.glob(".*.part"):
             left.unlink()
-
-
-def _mark_used(dataset: Dataset, recipe: FitRecipe, out: Path) -> None:
-    path = splits_path(dataset.folder, recipe.split).with_suffix(".used.json")
-    used = files.read_json(path) if path.is_file() else []
-    files.write_json(path, sorted({*used, str(out.resolve())}))
 
 
 def _starting_network(
@@ -312,6 +325,8 @@ def _finish(
     seconds: float,
 ) -> None:
     counts = {f"n_{name}": part.height for name, part in sides.items()}
+    if n_generated := sides["train"].filter(is_generated()).height:
+        counts["n_generated"] = n_generated
     facts = {"recipe_id": recipe.recipe_id} | found | counts
     files.write_json(out / "done.json", facts | {"seconds_since_last_start": round(seconds, 1)})
     (out / "checkpoint.safetensors").unlink(missing_ok=True)

@@ -26,7 +26,7 @@ def catalogue(kind: str, name: str | None = None) -> pl.DataFrame | str:
     ----------
     kind : str
         ``sources`` (of pictures, for ingest), ``models`` (for train; any other network of
-        timm is taken too), ``recipes`` (augmentations and trainings) or ``studies``.
+        timm is taken too), ``recipes`` (augmentations, trainings and generators) or ``studies``.
     name : str, optional
         One of them: a recipe or a study is given as the YAML it is, to be kept as a file and
         changed; of a source and a model what is known of it.
@@ -70,13 +70,17 @@ def _models() -> dict[str, _Entry]:
 
 
 def _recipes() -> dict[str, _Entry]:
-    rooms = {"augmentation": "leukoscope.augmentation", "training": "leukoscope.training"}
+    kinds = ("augmentation", "training", "synthesis")
+    rooms = {kind: f"leukoscope.{kind}" for kind in kinds}
     found = {
-        name: _Entry(first_sentence(text), text, kind)
+        name: _Entry(first_sentence(text), text, _SPOKEN.get(kind, kind))
         for kind, room in rooms.items()
         for name, text in shipped(room, "named").items()
     }
     return dict(sorted(found.items()))
+
+
+_SPOKEN = {"synthesis": "generator"}
 
 
 def _studies() -> dict[str, _Entry]:

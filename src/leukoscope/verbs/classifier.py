@@ -1,7 +1,7 @@
 """The classifier in the manners of scikit-learn."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,10 +24,11 @@ from leukoscope.records.dataset import Dataset, read_dataset
 from leukoscope.records.recipes import write_recipe
 from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.recipe import TrainingRecipe
+from leukoscope.training.recipes import fit_recipe, load_training
 from leukoscope.verbs.train import train
 
 Pictures = Dataset | Path | str | npt.NDArray[np.uint8]
-Stated = str | Path | TrainingRecipe | ProbeRecipe | None
+Stated = str | Path | Mapping[str, Any] | TrainingRecipe | ProbeRecipe
 
 
 class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -35,9 +36,9 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    recipe : str, Path, TrainingRecipe or ProbeRecipe, optional
-        Name of a training recipe (frozen-linear), a YAML file, or the recipe itself; what is
-        given beside it goes before it.
+    recipe : str, Path, dict, TrainingRecipe or ProbeRecipe, optional
+        Name of a training recipe (frozen-linear), a YAML file, what such a file holds, or the
+        recipe itself; what is given beside it goes before it.
     model : str, optional
         A paper's network or any of timm; resnet18 if neither this nor the recipe names one.
     weights : str or Path, optional
@@ -66,7 +67,7 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        recipe: Stated = None,
+        recipe: Stated | None = None,
         model: str | None = None,
         weights: str | Path | None = None,
         augmentation: str | None = None,
@@ -107,17 +108,21 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         UsageError
-            If labels are missing for an array, or given beside a dataset.
+            If labels are missing for an array, or given beside a dataset; or the recipe asks of
+            an array for what only a dataset has: calibration cells, measures.
         DataError
             If the pictures are not of that shape and type, one has no category, or a
             dataset is not its folder's.
         """
+        stated = None if self.recipe is None else _recipe_of(self.recipe)
+        if isinstance(X, np.ndarray) and stated is not None:
+            _refuse_for_arrays(stated)
         with tempfile.TemporaryDirectory(prefix="leukoscope-") as name:
             scratch = Path(name)
             run = train(
                 self._dataset_folder(X, y, cases, scratch),
                 out=scratch / "run",
-                recipe=_as_file(self.recipe, scratch / "recipe.yaml"),
+                recipe=_as_file(stated, scratch / "recipe.yaml"),
                 model=self.model,
                 weights=Path(self.weights) if self.weights is not None else None,
                 augmentation=self.augmentation,
@@ -245,12 +250,37 @@ class LeukocyteClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return X.folder
 
 
-def _as_file(recipe: Stated, path: Path) -> str | None:
-    """Give the name or path of a recipe; of a value after it was written down."""
-    if isinstance(recipe, TrainingRecipe | ProbeRecipe):
-        write_recipe(path, recipe)
-        return str(path)
-    return str(recipe) if recipe is not None else None
+def _recipe_of(stated: Stated) -> TrainingRecipe | ProbeRecipe:
+    """Read a recipe, in whatever form it was given."""
+    if isinstance(stated, TrainingRecipe | ProbeRecipe):
+        return stated
+    if isinstance(stated, Mapping):
+        return fit_recipe(dict(stated), where="recipe")
+    return load_training(str(stated))
+
+
+def _refuse_for_arrays(recipe: TrainingRecipe | ProbeRecipe) -> None:
+    """Refuse, before the pictures are written, what pictures alone cannot give."""
+    if recipe.calibrate:
+        raise UsageError(
+            "The recipe says calibrate: true, and pictures in an array are parted into training "
+            "and validation alone. Nothing was trained. Leave calibrate out, or fit on a dataset "
+            "whose split has calibration cells."
+        )
+    if isinstance(recipe, ProbeRecipe) and recipe.takes_measures:
+        raise UsageError(
+            "The recipe takes measures of each cell, and an array holds pictures alone: what was "
+            "fitted could not answer for one. Nothing was trained. Leave measures out, or fit on "
+            "a dataset."
+        )
+
+
+def _as_file(recipe: TrainingRecipe | ProbeRecipe | None, path: Path) -> str | None:
+    """Write a recipe down, if there is one, and give its path."""
+    if recipe is None:
+        return None
+    write_recipe(path, recipe)
+    return str(path)
 
 
 def _pictures(X: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:  # noqa: N803

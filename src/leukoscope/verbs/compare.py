@@ -12,6 +12,7 @@ from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 from leukoscope.records.runs import predictions_of, refuse_equal_models
 from leukoscope.reporting.evaluation_folder import write_pages
+from leukoscope.verbs.evaluate import refuse_arm
 
 
 def compare(
@@ -57,8 +58,8 @@ def compare(
         If nothing is to be compared, two sources go by one name, the metric is unknown,
         the margin not above 0, or something stands at *out*.
     DataError
-        If the predictions are not of the same cells with the same labels, or two runs
-        hold the same weights.
+        If the predictions are not of the same cells with the same labels, two runs hold
+        the same weights, or a source is a whole arm's folder.
     """
     if out is not None:
         files.refuse_existing(out)
@@ -72,6 +73,8 @@ def compare(
             f"--margin is {margin}; it is a share between 0 and 1, as 0.01 is for one point."
         )
     sources = dict(zip(_names([baseline, *others]), (baseline, *others), strict=True))
+    for source in sources.values():
+        refuse_arm(source)
     refuse_equal_models(sources)
     arms = {
         name: tables.read_table(predictions_of(source), shapes.PREDICTIONS)

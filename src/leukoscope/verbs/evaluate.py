@@ -16,12 +16,12 @@ from leukoscope.evaluation.evaluation import (
 from leukoscope.evaluation.labels import labelled_from, reader_rows, with_readers
 from leukoscope.evaluation.supports import refuse_other_supports
 from leukoscope.foundation import files
-from leukoscope.foundation.errors import UsageError
+from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, read_dataset
 from leukoscope.records.mixes import read_counts
-from leukoscope.records.runs import history_of, predictions_of
+from leukoscope.records.runs import history_of, predictions_of, replicates_of
 from leukoscope.reporting.evaluation_folder import write_pages
 
 _PICTURE_PX = 96
@@ -91,8 +91,8 @@ def evaluate(
         If something stands at *out*, it is named like a table, or a name or number
         is unknown.
     DataError
-        If the run is unfinished, cells are unlabelled, of other images or seen in
-        training, or a table breaks its shape.
+        If the run is unfinished or is a whole arm's folder, cells are unlabelled, of other
+        images or seen in training, or a table breaks its shape.
     """
     _refuse_out(out)
     if not 0 < sensitivity <= 1:
@@ -103,6 +103,7 @@ def evaluate(
         raise UsageError("--split names a split of --dataset, and none is given.")
     known = read_dataset(dataset) if dataset is not None else None
     left_out: dict[str, int] = {}
+    refuse_arm(source)
     table = tables.read_table(predictions_of(source), shapes.PREDICTIONS)
     if known is not None:
         table, left_out[UNPREDICTED] = labelled_from(table, known, split)
@@ -132,6 +133,22 @@ def evaluate(
         }
         files.build_folder(out, lambda folder: _write(folder, Path(source), found, asked, shown))
     return found
+
+
+def refuse_arm(source: Path) -> None:
+    """Refuse the folder of a study's arm, whose replicates predicted each for itself.
+
+    Raises
+    ------
+    DataError
+        With the two ways on.
+    """
+    if runs := replicates_of(source):
+        raise DataError(
+            f"{source} holds {len(runs)} runs, the replicates of an arm, each with predictions of "
+            "its own. Nothing was scored. Name one of them; or let them answer together by "
+            f"`leukoscope predict {source} DATASET --out predictions.parquet`, and score that."
+        )
 
 
 def _read_again(

@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from leukoscope.evaluation.evaluation import evaluation_of
-from leukoscope.foundation import files
+from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError
 from leukoscope.models.folders import load_model
 from leukoscope.models.onnx import INPUT, OPSET, OUTPUT, open_onnx, require_packages, to_onnx
 from leukoscope.models.parity import N_DRAWN, Parity, decoded, drawn, parity_of, refuse_unlike
 from leukoscope.models.predictions import mean_predictions
+from leukoscope.models.probes import n_kept_cells
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
 from leukoscope.records.recipes import read_yaml
 from leukoscope.records.runs import ModelCard, model_folder_of, read_model_card, replicates_of
 from leukoscope.reporting.evaluated import EvaluationPage
-from leukoscope.reporting.model_page import ModelPage, model_page
+from leukoscope.reporting.model_page import ModelPage, keeps_pictures, model_page
 from leukoscope.training.recipe import TrainingRecipe
 
+_OWN_WEIGHTS = "weights of an own run"
+"""What is told of starting weights that were trained here: a folder's name may be a person's."""
 _NO_RUN = "Only the model folder was at hand: it holds no test predictions, so there are no scores."
 _NO_TEST = "The run has no test predictions, so there are no scores."
 _NOT_SCORED = (
@@ -33,7 +36,8 @@ def export(model: Path, *, out: Path, dataset: Path | None = None) -> Path:
 
     The graph takes decoded RGB pictures of any size and does all the rest itself. Before anything
     is kept, its answers are compared with those of this tool: they must call 99.9 % of the cells
-    alike.
+    alike. A support vector machine and nearest neighbours hold training cells, which leave with
+    them: that is noted, and stands on the card.
 
     Parameters
     ----------
@@ -41,7 +45,8 @@ def export(model: Path, *, out: Path, dataset: Path | None = None) -> Path:
         A finished run or a model folder; or the folder of a study's arm, whose replicates then
         answer together.
     out : Path
-        The folder to make, with model.onnx, model.json and README.md.
+        The folder to make, with model.onnx, model.json and README.md; its name is the model's
+        title on the card.
     dataset : Path, optional
         The dataset folder on whose cells the answers are compared; on drawn cells of several
         sizes unless given.
@@ -70,17 +75,43 @@ def export(model: Path, *, out: Path, dataset: Path | None = None) -> Path:
     found = parity_of(open_onnx(written), network, card, pictures, n_pictures)
     refuse_unlike(found)
     compared = {"cells": f"dataset {cells.card.name}" if cells else "drawn cells"}
-    page = _page(Path(model).resolve(), card, compared | found._asdict(), written)
+    page = _page(
+        Path(model).resolve(),
+        card,
+        name=Path(out).resolve().name,
+        parity=compared | found._asdict(),
+        written=written,
+        n_kept=n_kept_cells(network),
+    )
 
     def build(folder: Path) -> None:
         files.write_bytes(folder / "model.onnx", written)
         files.write_json(folder / "model.json", _facts(page, found))
         files.write_text(folder / "README.md", model_page(page))
 
+    _note_kept_cells(page)
     return files.build_folder(out, build)
 
 
-def _page(path: Path, card: ModelCard, parity: dict[str, Any], written: bytes) -> ModelPage:
+def _note_kept_cells(page: ModelPage) -> None:
+    """Say at once what its user has to know before the model is given away."""
+    if page.n_kept_cells:
+        form = "pictures" if keeps_pictures(page) else "features"
+        progress.note(
+            f"This model holds the {form} of {page.n_kept_cells} training cells, and they leave "
+            "with it. Give it away only where you may give the cells away."
+        )
+
+
+def _page(
+    path: Path,
+    card: ModelCard,
+    *,
+    name: str,
+    parity: dict[str, Any],
+    written: bytes,
+    n_kept: int,
+) -> ModelPage:
     """Gather what the card says from the run's files; from the model folder alone without one."""
     if path.name == "model" and (path.parent / "done.json").is_file():
         path = path.parent
@@ -88,10 +119,10 @@ def _page(path: Path, card: ModelCard, parity: dict[str, Any], written: bytes) -
     environment = _read(runs[0] / "environment.json")
     recipe = runs[0] / "recipe.yaml"
     changed = _changed(read_yaml(recipe)) if recipe.is_file() else {}
-    scored, unscored = _scored(runs, path.name)
+    scored, unscored = _scored(runs, name)
     return ModelPage(
-        name=path.name,
-        card=card,
+        name=name,
+        card=_without_own_name(card),
         n_replicates=len(runs),
         dataset=_read(runs[0] / "dataset.json"),
         changed=changed,
@@ -106,7 +137,16 @@ def _page(path: Path, card: ModelCard, parity: dict[str, Any], written: bytes) -
         scored=scored,
         unscored=unscored,
         members=[read_model_card(model_folder_of(run)) for run in runs],
+        n_kept_cells=n_kept,
     )
+
+
+def _without_own_name(card: ModelCard) -> ModelCard:
+    """Leave out what the run was called whose weights are the start of this one."""
+    if card.weights is None or card.weights.licence != "own":
+        return card
+    weights = card.weights.model_copy(update={"name": _OWN_WEIGHTS})
+    return card.model_copy(update={"weights": weights})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -162,6 +202,7 @@ def _facts(page: ModelPage, found: Parity) -> dict[str, Any]:
         "test_views": [one.test_views for one in page.members],
         "weights": card.weights.model_dump(mode="json") if card.weights else None,
         "data_licence": page.dataset.get("licence"),
+        "training_cells_inside": page.n_kept_cells,
         "digests": dict(page.digests),
         "parity": {"cells": page.parity["cells"], **found._asdict()},
     }

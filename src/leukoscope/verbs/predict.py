@@ -17,7 +17,8 @@ def predict(model: Path, dataset: Path, *, out: Path, device: str = "auto") -> P
     Parameters
     ----------
     model : Path
-        A finished run or a model folder.
+        A finished run or a model folder; or the folder of a study's arm, whose replicates then
+        answer together.
     dataset : Path
         The dataset folder; all its cells are classified.
     out : Path
@@ -35,7 +36,8 @@ def predict(model: Path, dataset: Path, *, out: Path, device: str = "auto") -> P
     UsageError
         If something stands at *out*.
     DataError
-        If the model is unfinished, or a picture is gone.
+        If the model or a replicate is unfinished, its files are not those that were written
+        together, or a picture is gone.
     """
     folder = model_folder_of(model)
     known = read_dataset(dataset)

@@ -59,7 +59,8 @@ def split(
         If a run used the split of that name already, the shares do not add up or are given
         with folds, or the seed is below 0.
     DataError
-        If a category has too few groups for every side.
+        If a category has too few groups for every side, or the dataset holds copies or
+        generated cells: the split they were made in stands.
     """
     check_seed(seed)
     asked = (validation_share, calibration_share, test_share)

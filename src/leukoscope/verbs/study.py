@@ -7,9 +7,10 @@ import polars as pl
 from leukoscope.foundation.errors import UsageError
 from leukoscope.records.dataset import read_dataset
 from leukoscope.replication.plan import plan_study
-from leukoscope.replication.recipe import load_study, refuse_unheard, with_training
+from leukoscope.replication.recipe import StudyRecipe, load_study, refuse_unheard, with_training
 from leukoscope.replication.starts import with_starts
 from leukoscope.replication.study import run_study
+from leukoscope.synthesis.features import JudgeFeatures, open_judge_features
 from leukoscope.training.settings import changed
 from leukoscope.verbs.report import report
 
@@ -33,6 +34,9 @@ def study(
     pictures: bool = True,
     dry_run: bool = False,
     pilot: Path | None = None,
+    train_cells: int | None = None,
+    generator: str | None = None,
+    features: Path | None = None,
 ) -> Path | pl.DataFrame:
     """Compare ways of training over replicates and report which helps.
 
@@ -82,6 +86,14 @@ def study(
     pilot : Path, optional
         For a dry run: a finished study whose variance (never its effect) is taken instead
         of an assumed one.
+    train_cells : int, optional
+        How many cells the arms of the usual size draw from the training split.
+    generator : str, optional
+        Where arms have generated cells: name of a generator, or a YAML file, in place of the
+        study's own.
+    features : Path, optional
+        Where arms have generated cells: weights with their card, a run or a model folder, by
+        whose features the generators are stopped and judged; a network at random unless given.
 
     Returns
     -------
@@ -92,7 +104,8 @@ def study(
     ------
     UsageError
         If a name is unknown, another study stands at *out*, every arm states for itself
-        what an option would say, or a pilot is given to a study that is no dry run.
+        what an option would say, a pilot is given to a study that is no dry run, features to
+        one without generators, or the folds the study asks for are not those of the split.
     DataError
         If the split is missing, a picture is gone, an arm's weights are not given or do not
         fit, or the other dataset holds cells, families or cases of the training pool.
@@ -105,14 +118,40 @@ def study(
     stated = load_study(study)
     refuse_unheard(stated, model=model, size_px=size_px, updates=updates)
     training = changed(stated.training, model=model, size_px=size_px, updates=updates, split=split)
+    if train_cells is not None:
+        training = training.model_copy(update={"train_cells": train_cells})
     recipe = with_training(
-        stated, training, replicates=replicates, seed=seed, equal_epochs=equal_epochs
+        stated,
+        training,
+        replicates=replicates,
+        seed=seed,
+        equal_epochs=equal_epochs,
+        generator=generator,
     )
     recipe, cards = with_starts(recipe, weights, model=model, accepted=accept_licence)
     tested = read_dataset(test) if test is not None else None
+    judge = _judge_of(recipe, features, device, accept_licence)
     if dry_run:
-        return plan_study(recipe, known, out=Path(out), device=device, test=tested, pilot=pilot)
+        return plan_study(
+            recipe, known, out=Path(out), device=device, test=tested, pilot=pilot, features=judge
+        )
     if pilot is not None:
         raise UsageError("--pilot belongs to --dry-run: a study takes nothing from another one.")
-    run_study(recipe, known, weights=cards, out=Path(out), device=device, test=tested)
+    run_study(
+        recipe, known, weights=cards, out=Path(out), device=device, test=tested, features=judge
+    )
     return report(Path(out), pictures=pictures)
+
+
+def _judge_of(
+    recipe: StudyRecipe, features: Path | None, device: str, accepted: str | None
+) -> JudgeFeatures | None:
+    """Open what judges a study's generators; nothing where it has none."""
+    if recipe.generator is not None:
+        return open_judge_features(features, device=device, accept_licence=accepted)
+    if features is not None:
+        raise UsageError(
+            f"--features belongs to a study with generated cells, and {recipe.name} has none. "
+            "Nothing was started. Leave it out."
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Generators, their fit, their cells, and the judge."""
