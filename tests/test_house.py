@@ -265,9 +265,14 @@ def verb_function(verb: str) -> object:
     return getattr(importlib.import_module(f"leukoscope.verbs.{verb}"), verb)
 
 
+def typed(verb: str) -> str:
+    """Spell a verb as it is typed."""
+    return verb.replace("_", "-")
+
+
 def command_function(verb: str) -> object:
     """Fetch what the command of that name calls."""
-    return importlib.import_module("leukoscope.cli.app").app[verb].default_command
+    return importlib.import_module("leukoscope.cli.app").app[typed(verb)].default_command
 
 
 def parameters(function: object) -> list[tuple[object, ...]]:
@@ -299,7 +304,7 @@ def test_commands_are_verbs_are_headings() -> None:
     app = importlib.import_module("leukoscope.cli.app").app
     commands = sorted(name for name in app if not name.startswith("-"))
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    assert commands == sorted(verbs())
+    assert commands == sorted(map(typed, verbs()))
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == sorted(verbs())
     assert {path.stem for path in (PACKAGE / "verbs").glob("[a-z]*.py")} >= set(verbs())
 
@@ -310,7 +315,7 @@ def test_commands_take_what_verbs_take() -> None:
     for verb in verbs():
         expected = parameters(verb_function(verb))
         assert parameters(command_function(verb)) == expected
-        for argument in app[verb].assemble_argument_collection(parse_docstring=False):
+        for argument in app[typed(verb)].assemble_argument_collection(parse_docstring=False):
             if argument.field_info.kind is inspect.Parameter.KEYWORD_ONLY:
                 assert "--" + argument.field_info.name.replace("_", "-") in argument.names
 

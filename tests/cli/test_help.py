@@ -27,10 +27,12 @@ def asked(capsys, monkeypatch, *words):
 @pytest.mark.parametrize("verb", verbs.__all__)
 def test_the_help_of_a_verb_holds_its_docstring(verb, capsys, monkeypatch):
     """Every word of summary, description and parameters is there: none is lost as markup."""
-    monkeypatch.setattr(app[verb], "_help", verbs.SUMMARIES[verb])
-    shown = asked(capsys, monkeypatch, verb, "--help")
+    typed = verb.replace("_", "-")
+    monkeypatch.setattr(app[typed], "_help", verbs.SUMMARIES[verb])
+    shown = asked(capsys, monkeypatch, typed, "--help")
     doc = parse_docstring(
-        inspect.getdoc(app[verb].default_command) or "", style=DocstringStyle.NUMPYDOC
+        inspect.getdoc(app[typed].default_command) or "",
+        style=DocstringStyle.NUMPYDOC,
     )
     described = " ".join(words_of(f"{doc.short_description} {doc.long_description or ''}"))
     assert described in " ".join(words_of(shown))
@@ -43,5 +45,5 @@ def test_the_help_of_all_holds_the_summaries(capsys, monkeypatch):
     """One line a verb, without its description."""
     shown = " ".join(words_of(asked(capsys, monkeypatch, "--help")))
     for verb, summary in verbs.SUMMARIES.items():
-        assert f"{verb} {summary}" in shown
+        assert f"{verb.replace('_', '-')} {summary}" in shown
     assert "Whole cases where every case is known" not in shown

@@ -32,7 +32,9 @@ def test_batches_cut_one_chain(codes, batch_size, seed):
     """Of cells and of visits, to the last."""
     drawn = [balanced_places(update, batch_size, codes, seed) for update in range(6)]
     found = [
-        pair for places, visits in drawn for pair in zip(places.tolist(), visits.tolist(), strict=True)
+        pair
+        for places, visits in drawn
+        for pair in zip(places.tolist(), visits.tolist(), strict=True)
     ]
     assert found == written_out(codes, 6 * batch_size, seed)
 

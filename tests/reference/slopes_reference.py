@@ -58,7 +58,5 @@ def information(guessed, codes, n_values):
         top = max(guess[:n_values])
         whole = top + log(sum(exp(x - top) for x in guess[:n_values]))
         total += whole - guess[code[:n_values].index(1)]
-        squares += [
-            (x - y) ** 2 for x, y in zip(guess[n_values:], code[n_values:], strict=True)
-        ]
+        squares += [(x - y) ** 2 for x, y in zip(guess[n_values:], code[n_values:], strict=True)]
     return total / len(guessed) + (sum(squares) / len(squares) if squares else 0.0)

@@ -24,6 +24,4 @@ def finished_run(phantoms, features, one_thread, tmp_path_factory):
     """Fit a shared generator for four updates."""
     out = tmp_path_factory.mktemp("generator") / "run"
     recipe = tiny.recipe_of(members="shared")
-    return synthesise_run(
-        read_dataset(phantoms), recipe, features=features, out=out, device="cpu"
-    )
+    return synthesise_run(read_dataset(phantoms), recipe, features=features, out=out, device="cpu")

@@ -21,13 +21,14 @@ def live(folder: Path, dataset: Path, lives: list[dict], *, kind: str, **setting
     """Fit generators into *folder*, in a process of its own for each of *lives*.
 
     Each may hold ``folder`` (the name of another one beside it), ``ticks`` and ``then_s`` (killed
-    so long after so much was told), ``at_write`` (killed just before the so-manieth file comes to
-    stand in its place) and ``file_limit`` (bytes a file may hold).
+    so long after it told so often of an update), ``at_tick`` (killed when it does), ``at_write``
+    (killed just before the so-manieth file comes to stand in its place) and ``file_limit`` (bytes
+    a file may hold).
 
     Returns
     -------
     list of dict
-        ``ended``: killed, done, or the error; ``told``: how many updates were told of.
+        ``ended``: killed, done, or the error; ``told``: how often it told of an update.
     """
     plan = json.dumps({"kind": kind, "settings": settings, "lives": lives})
     done = subprocess.run(
@@ -60,20 +61,21 @@ def _one(at: Path, dataset: Path, plan: dict, life: dict, ticks: int, answer: Pa
     ended, told = "done", []
 
     def tell(stage: str, done: int, total: int) -> None:
-        told.append(stage)
+        if not stage.startswith("fitting"):
+            return
+        told.append(done)
         os.write(ticks, b".")
+        if len(told) == life.get("at_tick"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     with progress.listening(tell):
         try:
             features = open_judge_features(None, size_px=16)
-            synthesise_run(
-                read_dataset(dataset), recipe, features=features, out=at, device="cpu"
-            )
+            synthesise_run(read_dataset(dataset), recipe, features=features, out=at, device="cpu")
         except LeukoscopeError as error:
             ended = f"{type(error).__name__}: {error}"
-    fitted = sum(stage.startswith("fitting") for stage in told)
     resource.setrlimit(resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)[:1] * 2)
-    answer.write_text(json.dumps({"ended": ended, "told": fitted}))
+    answer.write_text(json.dumps({"ended": ended, "told": len(told)}))
 
 
 def _kill_at_write(last: int) -> None:

@@ -68,8 +68,8 @@ def test_no_group_is_in_two_parts(dataset, seed):
     """Cases are groups: what stops shares none with what judges or fits; every category is in
     each part."""
     cells = parted(dataset, recipe_of(seed=seed))
-    counted = cells.with_columns(group=groups_of(cells)).group_by("group").agg(
-        pl.col("part").n_unique()
+    counted = (
+        cells.with_columns(group=groups_of(cells)).group_by("group").agg(pl.col("part").n_unique())
     )
     assert counted["part"].to_list() == [1] * counted.height
     assert cells.group_by("part", "category").len().height == 9
@@ -77,14 +77,17 @@ def test_no_group_is_in_two_parts(dataset, seed):
 
 def test_families_stay_together_where_no_case_is_known(own):
     """Pairs of cells made families: of each both are on one side."""
+
     def paired(manifest):
         sides = divided(read_dataset(own)).select("cell_id", "split")
         ordered = manifest.join(sides, on="cell_id").sort("split", "category", "cell_id")
         number = pl.int_range(pl.len()).over("split", "category") // 2
         name = pl.format("{}-{}-{}", "split", "category", number)
         families = ordered.select("cell_id", family=name)
-        return manifest.drop("family").join(families, on="cell_id").with_columns(
-            case=pl.lit(None, dtype=pl.String)
+        return (
+            manifest.drop("family")
+            .join(families, on="cell_id")
+            .with_columns(case=pl.lit(None, dtype=pl.String))
         )
 
     cells = parted(rewritten(own, paired), recipe_of())
@@ -95,7 +98,8 @@ def test_families_stay_together_where_no_case_is_known(own):
 def test_the_parts_follow_from_the_seed(dataset):
     """Twice the same; another seed deals the validation cells otherwise."""
     one, same, other = (
-        parted(dataset, recipe_of(seed=seed)).sort("cell_id")["part"].to_list() for seed in (0, 0, 1)
+        parted(dataset, recipe_of(seed=seed)).sort("cell_id")["part"].to_list()
+        for seed in (0, 0, 1)
     )
     assert one == same
     assert one != other
@@ -140,9 +144,9 @@ def test_categories_share_a_generator_where_each_has_a_hundred_cells(
         orient="row",
     )
     card = dataset.card.model_copy(update={"categories": ("a", "b", "c")})
-    found = members_of(cells, recipe_of(members=members), dataset.__class__(
-        dataset.folder, card, dataset.manifest
-    ))
+    found = members_of(
+        cells, recipe_of(members=members), dataset.__class__(dataset.folder, card, dataset.manifest)
+    )
     assert found == [Member(name, tuple(categories)) for name, categories in expected]
 
 
@@ -151,6 +155,7 @@ def test_categories_share_a_generator_where_each_has_a_hundred_cells(
 
 def test_a_category_of_fifteen_cells_is_refused_with_the_reason(own):
     """And one of sixteen is not; a hundred are asked for by a note."""
+
     def left(n):
         train = divided(read_dataset(own)).filter(split="train", category="segmented")
         gone = train["cell_id"][n:].to_list()
@@ -197,8 +202,8 @@ def test_without_validation_cells_nothing_is_begun(own):
     known = read_dataset(own)
     names = known.manifest.select("cell_id", "category")
     for keep, said in (
-        (lambda part, n: part.head(0), "eosinophil, lymphocyte, segmented"),
-        (lambda part, n: part.head(1), "eosinophil, lymphocyte, segmented"),
+        (lambda part, _: part.head(0), "eosinophil, lymphocyte, segmented"),
+        (lambda part, _: part.head(1), "eosinophil, lymphocyte, segmented"),
         (lambda part, n: part.head(1 if n == "lymphocyte" else 99), "no two .* of lymphocyte,"),
     ):
         held = whole.filter(split="validation").join(names, on="cell_id")

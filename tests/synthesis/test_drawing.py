@@ -60,7 +60,7 @@ def test_levels_are_those_of_the_networks_range():
     latents = draw_latents(recipe_of(), torch.zeros(64, dtype=torch.int64), CPU, "test")
 
     class Painting(torch.nn.Module):
-        def forward(self, latents):
+        def forward(self, _):
             levels = torch.tensor([-1.0, 0.0, 1.0, -1.2, 1.2, 1 / 127.5 - 1, -1.0, 1.0])
             return levels.repeat(8)[:, None, None, None].expand(-1, 3, 2, 2)
 
@@ -118,9 +118,10 @@ def test_latents_are_normal_and_codes_even():
     noise = found.noise.double()
     assert noise.mean().abs() < 4 / 32_000**0.5
     assert noise.std().item() == pytest.approx(1, abs=0.02)
-    assert (found.noise.numpy() == stream(0, "latents", "law").standard_normal(
-        (4000, 8), dtype=np.float32
-    )).all()
+    assert (
+        found.noise.numpy()
+        == stream(0, "latents", "law").standard_normal((4000, 8), dtype=np.float32)
+    ).all()
     categorical, even = found.codes[:, :4], found.codes[:, 4:]
     assert set(categorical.unique().tolist()) == {0.0, 1.0}
     assert (categorical.sum(dim=1) == 1).all()

@@ -105,7 +105,7 @@ def test_its_distance_is_the_kernel_distance_of_drawings_to_the_stopping_cells(f
     class Copying(nn.Module):
         at = 0
 
-        def forward(self, latents):
+        def forward(self, _):
             places = np.resize(np.arange(40), 320)[self.at : self.at + 64]
             self.at = self.at + 64
             chosen = torch.from_numpy(stopping.pixels[places])
@@ -118,9 +118,10 @@ def test_its_distance_is_the_kernel_distance_of_drawings_to_the_stopping_cells(f
     assert products[0, 1] ** 3 == pytest.approx(
         kid_reference.kernel(drawn[0].tolist(), stopping.features[1].tolist()), rel=1e-6
     )
-    own, other = (each.astype(float) @ each.astype(float).T / each.shape[1] + 1 for each in (
-        drawn, stopping.features
-    ))
+    own, other = (
+        each.astype(float) @ each.astype(float).T / each.shape[1] + 1
+        for each in (drawn, stopping.features)
+    )
     expected = (
         ((own**3).sum() - (np.diag(own) ** 3).sum()) / (n * (n - 1))
         + ((other**3).sum() - (np.diag(other) ** 3).sum()) / (m * (m - 1))

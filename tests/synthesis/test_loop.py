@@ -117,7 +117,8 @@ def test_the_critic_learns_so_many_times_an_update(steps):
     state = updated(recipe, 2)
     counts = {
         part: {
-            int(state.optimiser.state[p]["step"]) for p in getattr(state.networks, part).parameters()
+            int(state.optimiser.state[p]["step"])
+            for p in getattr(state.networks, part).parameters()
         }
         for part in ("generator", "critic")
     }
@@ -228,8 +229,10 @@ def test_both_sign_conventions_give_the_same_generator_to_the_bit(kind):
 
 def test_without_the_critic_turned_the_printed_signs_are_another_fit():
     """The same start, other signs: the generators part at the first update."""
-    ends = [weights_of(updated(recipe_of("wgan-gp", sign=s)).networks.generator)
-            for s in ("usual", "as-printed")]
+    ends = [
+        weights_of(updated(recipe_of("wgan-gp", sign=s)).networks.generator)
+        for s in ("usual", "as-printed")
+    ]
     assert not equal(*ends)
 
 
@@ -314,9 +317,7 @@ def test_the_mean_draws_where_there_is_one(tmp_path):
 
 def test_looks_change_nothing_of_the_fit(tmp_path):
     """Looked at after every update or at the end alone, the weights are equal."""
-    ends = [
-        fitted(tmp_path / str(every), recipe_of(validate_every=every)).both for every in (1, 4)
-    ]
+    ends = [fitted(tmp_path / str(every), recipe_of(validate_every=every)).both for every in (1, 4)]
     assert equal(*map(weights_of, ends))
 
 
@@ -463,9 +464,7 @@ def test_codes_are_read_from_a_generator_that_shows_them():
         from leukoscope.synthesis.objectives import information_loss
 
         for step in range(150):
-            latents = draw_latents(
-                recipe, torch.zeros(32, dtype=torch.int64), CPU, "plant", step
-            )
+            latents = draw_latents(recipe, torch.zeros(32, dtype=torch.int64), CPU, "plant", step)
             painted = latents.codes[:, :, None, None].expand(-1, -1, 16, 16) * 2 - 1
             with torch.no_grad():
                 features = critic.features(shows * painted)

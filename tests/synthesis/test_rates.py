@@ -23,9 +23,7 @@ def search(folder, near, recipe=RECIPE):
             raise RunError("the disk is full")
         return Look(b"", found, 1.0)
 
-    found = searched(
-        pool_of(), recipe, look, folder=folder, device=CPU, precision="float32"
-    )
+    found = searched(pool_of(), recipe, look, folder=folder, device=CPU, precision="float32")
     return found, list(left)
 
 
@@ -122,9 +120,7 @@ def test_trials_without_a_finite_end_are_passed_by(tmp_path):
             raise outcome
         return Look(b"", outcome, 1.0)
 
-    found = searched(
-        pool_of(), RECIPE, look, folder=tmp_path, device=CPU, precision="float32"
-    )
+    found = searched(pool_of(), RECIPE, look, folder=tmp_path, device=CPU, precision="float32")
     assert found.critic_rate == trial_recipe(RECIPE, 1).critic_rate
     assert pl.read_csv(tmp_path / "rates.csv")["kid"].to_list() == [None, 0.3, None, 0.4]
 

@@ -82,8 +82,8 @@ def test_a_recipe_comes_back_from_its_file(kind, tmp_path):
     recipe = recipe_of(kind)
     write_recipe(tmp_path / "own.yaml", recipe)
     assert load_generator(str(tmp_path / "own.yaml")) == recipe
-    assert changed(recipe, seed=1).recipe_id != recipe.recipe_id
-    assert changed(recipe, seed=None) == recipe
+    assert changed(recipe, {"seed": 1}).recipe_id != recipe.recipe_id
+    assert changed(recipe, {"seed": None}) == recipe
 
 
 def test_an_unknown_name_is_told_with_the_nearest():
@@ -135,7 +135,7 @@ def test_the_houses_own_recipe_grows_with_the_time(one_thread):
 def test_the_search_for_rates_is_part_of_the_time(one_thread):
     """What it takes is taken off, and a time it does not fit into is refused."""
     plain = recipe_of("wgan-gp")
-    searching = changed(plain, rate_trials=1000, trial_updates=10_000)
+    searching = changed(plain, {"rate_trials": 1000, "trial_updates": 10_000})
     assert searching_updates(searching) == 10_000_000
     with pytest.raises(UsageError, match="the search for rates takes 10000000"):
         fitting_time(searching, 1, n_members=1, n_categories=1, device="cpu")

@@ -46,8 +46,7 @@ def refusal(begin, dataset, kind, said, out, **settings):
         begin(dataset, recipe_of(**SHORT | settings))
     assert not out.exists()
     assert not list(out.parent.glob(f".{out.name}*"))
-    after = state_of(dataset)
-    assert {n: v for n, v in after.items() if not n.startswith("pixels/")} == before
+    assert state_of(dataset) == before
 
 
 # What a run leaves behind
@@ -56,9 +55,10 @@ def refusal(begin, dataset, kind, said, out, **settings):
 def test_a_finished_run_holds_what_was_agreed(finished_run):
     """Files by name; nothing beside them."""
     names = {p.relative_to(finished_run).as_posix() for p in finished_run.rglob("*") if p.is_file()}
-    own = {f"generators/shared/{name}" for name in (
-        "history.csv", "samples.png", "generator.safetensors", "ended.json"
-    )}
+    own = {
+        f"generators/shared/{name}"
+        for name in ("history.csv", "samples.png", "generator.safetensors", "ended.json")
+    }
     assert names == own | {
         *("recipe.yaml", "environment.json", "dataset.json", "cells.parquet", "cells.csv"),
         *("generator.json", "done.json"),
@@ -70,8 +70,10 @@ def test_the_run_lists_the_cells_it_saw(finished_run, phantoms):
     dataset = read_dataset(phantoms)
     cells = tables.read_table(finished_run / "cells.parquet", shapes.FITTED)
     expected = parted(dataset, recipe_of())
-    assert cells.select("cell_id", "part").sort("cell_id").equals(
-        expected.select("cell_id", "part").sort("cell_id")
+    assert (
+        cells.select("cell_id", "part")
+        .sort("cell_id")
+        .equals(expected.select("cell_id", "part").sort("cell_id"))
     )
     card = read_generator(finished_run)
     for part in ("fit", "stop", "judge"):
@@ -83,16 +85,13 @@ def test_the_run_lists_the_cells_it_saw(finished_run, phantoms):
         assert not set(seen.contents) & set(others["content"])
     test = read_split(dataset, "splits", 0, 0).filter(split="test")
     for part in (card.fit, card.stop, card.judge):
-        assert not test.select(is_seen(part)).to_series().any() or set(test["case"]) & set(
-            expected["case"]
-        )
-        assert not set(part.contents) & set(test["content"])
+        assert not is_seen(test, part).any()
 
 
 def test_the_card_says_who_the_generator_is(finished_run, phantoms):
     """Digests of its files, its recipe, its dataset; the id follows from them."""
     card = read_generator(finished_run)
-    (name, digest), = card.files.items()
+    ((name, digest),) = card.files.items()
     assert name == "generators/shared/generator.safetensors"
     assert digest == files.digest_of(finished_run / name)
     assert card.recipe_id == begun_recipe(finished_run).recipe_id
@@ -192,7 +191,7 @@ def test_a_finished_run_is_left_as_it_is(finished_run, phantoms, begin):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"seed": 1}, "seed"),
+        ({"seed": 1}, "seed, the cells"),
         ({"updates": 5}, "updates"),
         ({"stop_share": 0.4}, "stop_share, the cells"),
         ({"train_cells": 80}, "train_cells, the cells"),
@@ -289,9 +288,7 @@ def test_a_run_whose_end_was_not_written_needs_no_fit(finished_run, phantoms, be
     assert one == other
 
 
-def test_what_a_killed_process_was_writing_is_swept_away(
-    finished_run, phantoms, begin, tmp_path
-):
+def test_what_a_killed_process_was_writing_is_swept_away(finished_run, phantoms, begin, tmp_path):
     left = stopped(finished_run, tmp_path / "left")
     folder = left / "generators/shared"
     (folder / "ended.json").unlink()

@@ -53,7 +53,7 @@ def test_cells_are_spread_evenly_over_the_categories(drawn, finished_run):
 
 def test_fewer_cells_than_categories_go_to_the_first(finished_run, tmp_path):
     two = read_dataset(sample_run(finished_run, n=2, out=tmp_path / "two")).manifest
-    assert two["category"].to_list() == list(read_generator(finished_run).categories[:2])
+    assert sorted(two["category"]) == sorted(read_generator(finished_run).categories[:2])
 
 
 def test_each_row_says_where_it_comes_from(drawn, finished_run):
@@ -153,7 +153,7 @@ def test_a_foreign_weights_file_is_refused(own, finished_run, tmp_path):
 def test_an_unfinished_run_is_not_sampled(own, tmp_path):
     """Nor a folder that is none."""
     (own / "done.json").unlink()
-    with pytest.raises(DataError, match="is not finished: it holds no done.json"):
+    with pytest.raises(DataError, match=r"is not finished: it holds no done\.json"):
         sample_run(own, n=3, out=tmp_path / "drawn")
     with pytest.raises(DataError, match="is no generator run"):
         sample_run(tmp_path / "nowhere", n=3, out=tmp_path / "drawn")

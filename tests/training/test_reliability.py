@@ -21,24 +21,34 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
+def shortened(updates, *, validate_every):
+    """State the hardest training with fewer updates, its stages at their shares of them."""
+    lengths = [stage["updates"] * updates // HARDEST["updates"] for stage in HARDEST["stages"]]
+    stages = [
+        stage | {"updates": length}
+        for stage, length in zip(HARDEST["stages"], lengths, strict=True)
+    ]
+    return HARDEST | {"updates": updates, "validate_every": validate_every, "stages": stages}
+
+
 def test_killed_twenty_times_a_training_ends_as_if_undisturbed(tmp_path):
     """Averages, stages, frozen groups, plateau, balanced sampling: history, checkpoint and all
-    weights in it, byte for byte."""
+    weights in it, byte for byte. Some twenty updates are done by those that are killed."""
     chance = stream(0, "kills")
     kills = [
         {"ticks": int(chance.integers(0, 3)), "then_s": chance.uniform(0, 0.02)} for _ in range(20)
     ]
-    ended = live(tmp_path / "killed", HARDEST, [*kills, {}, {"folder": "whole"}])
+    settings = shortened(36, validate_every=5)
+    ended = live(tmp_path / "killed", settings, [*kills, {}, {"folder": "whole"}])
     assert [life["ended"] for life in ended] == ["killed"] * 20 + ["done"] * 2
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert read_facts(tmp_path / "whole" / FILES[1])["update"] == 60
+    assert read_facts(tmp_path / "whole" / FILES[1])["update"] == 36
 
 
 def test_a_full_disk_keeps_the_checkpoint_before_and_goes_on_after(tmp_path):
     """A file may hold 20 kB, a checkpoint needs more: one error, the old one whole, nothing beside
     it; with room again the end is the same to the byte."""
-    settings = HARDEST | {"updates": 12, "validate_every": 3}
-    settings["stages"] = [stage | {"updates": 4} for stage in HARDEST["stages"]]
+    settings = shortened(12, validate_every=3)
     folder = tmp_path / "run"
     lives = [{"ticks": 6, "then_s": 0}, {"file_limit": 20_000}, {"folder": "whole"}]
     killed, full, _ = live(folder, settings, lives)
@@ -54,15 +64,15 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_goes_on_after(tmp_path):
 
 # Memory
 
-LARGE = {"model": "lenet", "preprocessing": {"size_px": 96}, "batch_size": 256, "updates": 4}
+LARGE = {"model": "lenet", "preprocessing": {"size_px": 64}, "batch_size": 256, "updates": 4}
 LARGE |= {"validate_every": 2, "optimiser": "sgd", "schedule": "constant"}
 
 
 def test_out_of_memory_the_batch_is_done_in_parts(tmp_path):
-    """A process that may take 150 MB more does not hold 256 cells: it says so, goes on in parts to
+    """A process that may take 70 MB more does not hold 256 cells: it says so, goes on in parts to
     equal weights, and a later process goes on in parts too."""
     folder = tmp_path / "run"
-    starved = live(folder, LARGE, [{"memory_mb": 150, "ticks": 4, "then_s": 0}])
+    starved = live(folder, LARGE, [{"memory_mb": 70, "ticks": 4, "then_s": 0}])
     assert starved[0]["ended"] == "killed"
     facts = read_facts(folder / FILES[1])
     assert facts["parts"] > 1
@@ -77,7 +87,7 @@ def test_out_of_memory_the_batch_is_done_in_parts(tmp_path):
 
 def test_what_memory_refuses_is_said_once(tmp_path):
     """The note names the cells, the update and the parts, and speaks of no batch normalisation."""
-    (lean,) = live(tmp_path / "lean", LARGE | {"updates": 2}, [{"memory_mb": 150}])
+    (lean,) = live(tmp_path / "lean", LARGE | {"updates": 2}, [{"memory_mb": 70}])
     assert lean["ended"] == "done"
     heads = [note.split(",")[0] for note in lean["notes"]]
     assert heads[0].startswith("Memory does not hold 256 cells at once: from update 1 on")

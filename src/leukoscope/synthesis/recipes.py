@@ -1,5 +1,6 @@
 """Recipes of generators by name or from a file, and one that fits the time there is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def load_generator(name_or_path: str) -> GeneratorRecipe:
     return GeneratorRecipe.from_mapping(value, where=name_or_path)
 
 
-def changed(recipe: GeneratorRecipe, **asked: Any) -> GeneratorRecipe:
+def changed(recipe: GeneratorRecipe, asked: Mapping[str, Any]) -> GeneratorRecipe:
     """Give a recipe what a person asked for beside it; what is None stays. Raises RecipeError."""
     value = recipe.model_dump(mode="json")
     value |= {name: new for name, new in asked.items() if new is not None}
@@ -86,13 +87,13 @@ def fitting_time(
     widths = _WIDTHS if recipe.name == "small" else (None,)
     fitting: list[GeneratorRecipe] = []
     for width in widths:
-        wide = changed(recipe, generator_width=width, critic_width=width and 2 * width)
+        wide = changed(recipe, {"generator_width": width, "critic_width": width and 2 * width})
         pace_s = generator_pace(wide, n_categories, device)
         updates = _updates_in(minutes * 60 / n_members / pace_s, wide)
         if fitting and updates < _ENOUGH:
             break
         every = max(1, min(recipe.validate_every, updates // 8))
-        fitting.append(changed(wide, updates=updates, validate_every=every))
+        fitting.append(changed(wide, {"updates": updates, "validate_every": every}))
     chosen = fitting[-1]
     progress.note(
         f"In {minutes:g} minutes there is time for {chosen.updates} updates of {n_members} "

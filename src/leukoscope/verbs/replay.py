@@ -12,7 +12,7 @@ from leukoscope.records.dataset import read_dataset
 
 
 def replay(dataset: Path, cell_id: str, *, out: Path, run: Path | None = None) -> Path:
-    """Make one copy or generated cell again, byte for byte, from what the manifest says of it.
+    """Make one copy or generated cell again, byte for byte, from its row of the manifest.
 
     A copy is made from the pixels of its origin and from its draw, a generated cell by its
     generator from its latents; it is held against the stored picture and the hash in the manifest.

@@ -15,7 +15,7 @@ _SHOWN = ("metric", "category", "value", "low", "high", "p_value", "n_cells")
 
 
 def score_sheet(sheet: Path, *answers: Path, out: Path | None = None) -> pl.DataFrame:
-    """Score what readers answered on a blinded sheet: real or drawn, and which category.
+    """Score what readers answered on a blinded sheet of real and drawn cells.
 
     Parameters
     ----------

@@ -93,16 +93,16 @@ def synthesise(
         If a loss is not finite, the drawings become all alike, or the disk is full.
     """
     known = read_dataset(dataset)
-    wanted = changed(
-        load_generator(str(recipe)),
-        size_px=size_px,
-        updates=updates,
-        train_cells=train_cells,
-        split=split,
-        repeat=repeat,
-        fold=fold,
-        seed=seed,
-    )
+    asked = {
+        "size_px": size_px,
+        "updates": updates,
+        "train_cells": train_cells,
+        "split": split,
+        "repeat": repeat,
+        "fold": fold,
+        "seed": seed,
+    }
+    wanted = changed(load_generator(str(recipe)), asked)
     members = members_of(parted(known, wanted), wanted, known)
     n_categories = max(len(member.categories) for member in members)
     if minutes is not None:
@@ -125,4 +125,4 @@ def _settled(wanted: GeneratorRecipe, out: Path) -> GeneratorRecipe | None:
     if not (out / "recipe.yaml").is_file():
         return None
     begun = begun_recipe(out)
-    return changed(wanted, **{name: getattr(begun, name) for name in settled_by_time(wanted)})
+    return changed(wanted, {name: getattr(begun, name) for name in settled_by_time(wanted)})
