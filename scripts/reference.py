@@ -103,7 +103,7 @@ def is_required(parameter: inspect.Parameter) -> bool:
 
 def command_line(verb: str, parameters: list[inspect.Parameter]) -> str:
     """Write how the command is used, in one line."""
-    words = ["leukoscope", verb]
+    words = ["leukoscope", verb.replace("_", "-")]
     for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
             words.append(f"{option(parameter)}…")

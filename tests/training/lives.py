@@ -5,6 +5,7 @@ folder, the settings, and what happens to each of its processes. It answers with
 each. It imports torch once; every process that is to die is forked from it.
 """
 
+import atexit
 import functools
 import json
 import os
@@ -42,8 +43,8 @@ def live(folder: Path, settings: dict, lives: list[dict]) -> list[dict]:
 
 @functools.cache
 def _server() -> subprocess.Popen:
-    """Start the process once; it ends with this one, for then its stdin ends."""
-    return subprocess.Popen(
+    """Start the process once; it ends with this one."""
+    server = subprocess.Popen(
         [sys.executable, "-m", "tests.training.lives"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -51,6 +52,8 @@ def _server() -> subprocess.Popen:
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
+    atexit.register(server.communicate)
+    return server
 
 
 def _one(folder: Path, settings: dict, life: dict, ticks: int, answer: Path) -> None:
