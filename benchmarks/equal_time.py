@@ -203,6 +203,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--quick", action="store_true", help="smoke run: its numbers mean nothing")
     parser.add_argument("--data", type=Path, help="dataset of real cells, split")
+    parser.add_argument("--minutes", type=float, help="instead of ten a side; fewer looks then")
     parser.add_argument("--category", default="lymphocyte", help="the one that is drawn")
     parser.add_argument("--features", type=Path, help="weights with their card, or a run")
     return parser.parse_args()
@@ -211,6 +212,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     plan, facts = QUICK if given.quick else FULL, measuring.machine()
+    if given.minutes is not None:
+        plan = plan._replace(minutes=given.minutes, looks=max(4, round(2 * given.minutes)))
     torch.set_num_threads(THREADS)
     keep_memory()
     features = open_judge_features(given.features, size_px=64)

@@ -278,7 +278,16 @@ def test_an_accepted_licence_opens_the_weights(tmp_path, cells, capsys):
     assert "cc-by-nc-4.0" in (run / "model" / "model.json").read_text()
 
 
-def test_paths_may_be_text_in_python(tmp_path, cells, finished, monkeypatch):
+FEW = """
+name: few
+n_cases: 2
+cells_per_case: 4
+mix: {segmented: 1, band: 1, eosinophil: 1, lymphocyte: 1}
+size_px: 40
+"""
+
+
+def test_paths_may_be_text_in_python(tmp_path, finished, monkeypatch):
     """Each verb takes a string where the command line makes a path of it."""
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "collection", {"band": 6, "segmented": 6})
@@ -287,9 +296,11 @@ def test_paths_may_be_text_in_python(tmp_path, cells, finished, monkeypatch):
     assert leukoscope.augment("d", "flips", out="more", factor=1.5) == Path("more")
     copy = leukoscope.read_dataset(Path("more")).manifest.filter(is_copy())["cell_id"][0]
     assert leukoscope.replay("more", copy, out="one.png") == Path("one.png")
-    assert leukoscope.isolate(str(cells), out="alone") == Path("alone")
+    Path("few.yaml").write_text(FEW)
+    assert leukoscope.ingest("phantom", "few.yaml", out="cells") == Path("cells")
+    assert leukoscope.isolate("cells", out="alone") == Path("alone")
     assert leukoscope.measure("alone", out="m.csv") == Path("m.csv")
-    made = leukoscope.predict(str(finished), str(cells), out="p.csv")
+    made = leukoscope.predict(str(finished), "cells", out="p.csv")
     assert made == Path("p.csv")
     assert leukoscope.evaluate(str(finished), out="scores").results.height > 0
     assert Path("scores/results.csv").exists()

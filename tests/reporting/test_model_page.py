@@ -169,7 +169,7 @@ def test_what_has_to_be_said_is_said(full):
         "1200 cells, 1100 families, 12 cases".replace("1200", "1 200").replace("1100", "1 100"),
         "Nobody 2020",
         "| updates | 20 |",
-        "started from random weights",
+        "None: started at random.",
         "0123456789abcdef",
         "100.00 % are called alike",
     ):
@@ -250,6 +250,7 @@ def test_training_cells_inside_are_said_to_be_there(kind, model):
         bool(held) and model == "pixels"
     )
     assert ("**This model holds the features of 37" in body) == (bool(held) and model == "lenet")
+    assert ("None: it holds no network." in body) == (model == "pixels")
     assert keeps_pictures(page) == (bool(held) and model == "pixels")
     assert ("may give the cells away (licence of the pictures: cc-by-4.0)" in body) == bool(held)
 

@@ -259,7 +259,7 @@ def test_a_category_without_training_cells_is_never_answered(tmp_path):
         {"logit_adjustment": 1.0},
         {"sampling": "balanced"},
     ):
-        recipe = recipe_of(updates=24, **settings)
+        recipe = recipe_of(model="lenet", updates=60, validate_every=30, **settings)
         (folder := tmp_path / recipe.recipe_id).mkdir()
         network = build(recipe, 4, 24, seed=0)
         how = {"run": folder, "device": CPU, "precision": "float32"}

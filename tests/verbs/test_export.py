@@ -5,34 +5,38 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
 import polars as pl
 import pytest
 import torch
 import yaml
 from tests.models.modelled import CPU, modelled, write_run
+from tests.models.test_exported_probes import coloured, probed
 
-from leukoscope.foundation import files
+from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import DataError, RunError, UsageError
 from leukoscope.intake.decode import encode_png
 from leukoscope.models.parity import decoded
 from leukoscope.models.predictions import mean_predictions, prediction_table
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset, read_split
-from leukoscope.records.runs import Preprocessing, seen_of
+from leukoscope.records.runs import Preprocessing, WeightsOrigin, seen_of
 from leukoscope.verbs.export import export
 from leukoscope.verbs.predict import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FEEDING = Preprocessing(size_px=16)
+FIRST = WeightsOrigin(name="anna-b", sha256="0" * 64, licence="own")
 
 
 def run_of(folder, cells, seed, name="run"):
-    """Write a run with test predictions, of an untrained network."""
+    """Write a run with test predictions, of an untrained network that says it began as another."""
     dataset = read_dataset(cells)
     divided = read_split(dataset, "splits", 0, 0)
     seen = divided.filter(pl.col("split") != "test")
     facts = {"network": "lenet", "feeding": FEEDING, "seen": seen_of(seen), "test_views": 8}
+    facts |= {"weights": FIRST}
     network, card = modelled(seed, categories=dataset.card.categories, **facts)
     write_run(folder, network, card, updates=7)
     test = divided.filter(pl.col("split") == "test").drop("split")
@@ -46,7 +50,7 @@ def run_of(folder, cells, seed, name="run"):
 @pytest.fixture(scope="module")
 def run(cells, tmp_path_factory, one_thread):
     """Write one finished run."""
-    return run_of(tmp_path_factory.mktemp("runs") / "run", cells, 0)
+    return run_of(tmp_path_factory.mktemp("runs") / "jane-doe", cells, 0)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +130,38 @@ def test_the_card_is_the_runs(exported, run, cells):
     assert str(cells.parent) not in both
 
 
+def test_folders_that_may_be_named_after_people_are_not_on_the_card(exported, run):
+    """The title is the name of what was made; a run and its starting weights keep theirs."""
+    text = (exported / "README.md").read_text()
+    facts = json.loads((exported / "model.json").read_text())
+    assert "\n# model\n" in text
+    assert facts["name"] == "model"
+    assert facts["weights"] == FIRST.model_dump() | {"name": "weights of an own run"}
+    assert "Weights of an own run, which itself began at random" in text
+    for name in (run.name, FIRST.name):
+        assert name not in text
+        assert name not in json.dumps(facts)
+
+
+def test_training_cells_that_leave_are_noted_and_told(tmp_path, cells):
+    """Of nearest neighbours on pixels, whose graph holds the pictures themselves."""
+    write_run(tmp_path / "run", *probed("knn"))
+    notes = []
+    with progress.noting(notes.append):
+        out = export(tmp_path / "run", out=tmp_path / "out", dataset=cells)
+    assert [note for note in notes if "holds the pictures of 60 training cells" in note]
+    assert json.loads((out / "model.json").read_text())["training_cells_inside"] == 60
+    assert (
+        "**This model holds the pictures of 60 training cells**" in (out / "README.md").read_text()
+    )
+    held = onnx.load(out / "model.onnx").graph.initializer
+    known = [each for each in held if list(each.dims) in ([60, 768], [768, 60])]
+    seen = onnx.numpy_helper.to_array(known[0]).reshape(known[0].dims)
+    rows = seen if seen.shape[0] == 60 else seen.T
+    pictures, _ = coloured()
+    assert np.allclose(np.rint(rows * 255), pictures.reshape(60, -1))
+
+
 def test_replicates_leave_as_one(cells, tmp_path):
     """An arm's runs answer together, and are scored together where they had the same test."""
     for seed in range(2):
@@ -172,7 +208,7 @@ def test_a_model_folder_leaves_without_scores(run, cells, tmp_path):
         predict(out, tmp_path, out=tmp_path / "p.csv")
 
 
-def test_a_graph_that_answers_otherwise_leaves_nothing(run, cells, tmp_path, monkeypatch):
+def test_a_graph_that_answers_otherwise_leaves_nothing(run, tmp_path, monkeypatch):
     """A fault planted into what is traced, and not into what predicts: red and blue exchanged."""
     from leukoscope.models import onnx as written
 
@@ -184,7 +220,7 @@ def test_a_graph_that_answers_otherwise_leaves_nothing(run, cells, tmp_path, mon
 
     monkeypatch.setattr(written, "normalised", swapped)
     with pytest.raises(RunError, match="Nothing was written"):
-        export(run, out=tmp_path / "model", dataset=cells)
+        export(run, out=tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 

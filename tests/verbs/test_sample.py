@@ -87,9 +87,9 @@ def test_a_sample_has_no_split_and_stands_in_no_test(run, dataset, tmp_path):
 
 
 def test_a_full_disk_is_said_and_room_makes_the_same_set(run, tmp_path):
-    """A file may hold 300 bytes: code 4, one sentence, no dataset."""
+    """A file may hold 2,000 bytes: code 4, one sentence, no dataset."""
     words = ["sample", run, "--n", 5, "--out", tmp_path / "out"]
-    full = Process(words, tmp_path, file_limit=300).wait()
+    full = Process(words, tmp_path, file_limit=2000).wait()
     assert full.code == 4
     assert "could not be written" in full.err
     assert not (tmp_path / "out").exists()

@@ -172,7 +172,7 @@ def test_generated_cells_and_copies_are_no_cells_to_learn_from(run, dataset, rec
     out, _ = run
     drawn = leukoscope.sample(out, n=30, out=tmp_path / "drawn")
     own = shutil.copytree(dataset, tmp_path / "own")
-    copies = leukoscope.augment(own, "flips", out=tmp_path / "copies", factor=1)
+    copies = leukoscope.augment(own, "flips", out=tmp_path / "copies", factor=2)
     for folder, said in ((drawn, "30 cells that a generator drew"), (copies, "augmented copies")):
         with pytest.raises(DataError, match=said):
             leukoscope.synthesise(folder, recipe=str(recipe), out=tmp_path / "no", device="cpu")

@@ -149,7 +149,7 @@ def _head(page: ModelPage, scored: EvaluationPage | None, numbers: Numbers) -> s
     known = bool(_SPDX.fullmatch(licence)) and licence != "unknown"
     head: dict[str, Any] = {
         "license": licence if known else "other",
-        "license_of_starting_weights": weights.licence if weights else "none: started at random",
+        "license_of_starting_weights": weights.licence if weights else _no_weights(page.card),
         "license_of_data": page.dataset.get("licence") or "unknown",
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
@@ -221,6 +221,7 @@ def _words(page: ModelPage) -> dict[str, Any]:
         "card": card,
         "kind": _kind(page),
         "keeps_pictures": keeps_pictures(page),
+        "no_weights": _no_weights(card),
         "sides": _sides(page.dataset),
         "changed": [(name, _value(value)) for name, value in page.changed.items()],
         "colour": [
@@ -248,6 +249,10 @@ def _kind(page: ModelPage) -> str:
     return told
 
 
+def _no_weights(card: ModelCard) -> str:
+    return "none: it holds no network" if card.model == _PIXELS else "none: started at random"
+
+
 def _changes(card: ModelCard) -> dict[str, str]:
     usual = {"stem": "own", "norm": "own", "head": "linear", "regions": "whole"}
     found = {
@@ -272,7 +277,9 @@ def _sides(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _value(value: Any) -> str:
-    """Write a recipe's value on one line."""
+    """Write a recipe's value on one line, as YAML does where it is several or none."""
+    if value is None:
+        return "null"
     if isinstance(value, Mapping | list):
         text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
         return text.strip()

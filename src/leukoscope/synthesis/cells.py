@@ -11,6 +11,8 @@ from leukoscope.intake.splits import hold_out
 from leukoscope.intake.stratified import training_draw
 from leukoscope.records.dataset import Dataset, read_split
 from leukoscope.records.lineage import is_copy, is_generated
+from leukoscope.records.runs import is_seen
+from leukoscope.synthesis.features import JudgeFeatures
 from leukoscope.synthesis.recipe import FEW, FEWEST, GeneratorRecipe
 
 PARTS = ("fit", "stop", "judge")
@@ -61,6 +63,24 @@ def parted(dataset: Dataset, recipe: GeneratorRecipe) -> pl.DataFrame:
     cells = pl.concat([train.with_columns(part=pl.lit("fit")), held])
     _check_sizes(cells, recipe.size_px)
     return cells
+
+
+def refuse_seen_tests(dataset: Dataset, recipe: GeneratorRecipe, features: JudgeFeatures) -> None:
+    """Refuse features whose network knows cells that are to be tested on.
+
+    By its features the stopping cells choose among the stages of a fit: what it learnt from tests
+    would reach the drawings. Raises DataError.
+    """
+    divided = read_split(dataset, recipe.split, recipe.repeat, recipe.fold)
+    tested = divided.filter(pl.col("split").is_in(["calibration", "test"]))
+    met = tested.filter(is_seen(tested, features.seen))
+    if met.height:
+        raise DataError(
+            f"{met.height} of {tested.height} test and calibration cells were seen by "
+            f"{features.name}, for example {met['cell_id'][0]}; its features would choose the "
+            "generator. Nothing was started. Give weights that know none of these cells, or the "
+            "split that model was trained with."
+        )
 
 
 def members_of(cells: pl.DataFrame, recipe: GeneratorRecipe, dataset: Dataset) -> list[Member]:
@@ -136,6 +156,13 @@ def _held_out(
             f"{stopping.height} validation cells would stop the fit, {fewest} of one category; at "
             f"least {_FEWEST_STOPPING} and 2 of each are needed to tell its stages apart. Nothing "
             "was started. Split anew with a larger --validation-share."
+        )
+    n_judging = held.height - stopping.height
+    if n_judging < FEWEST:
+        progress.note(
+            f"Only {n_judging} validation cells are left to judge the drawings; `leukoscope judge` "
+            f"asks for {FEWEST}, and what is not judged cannot be combined. A larger "
+            "--validation-share of the split mends it."
         )
     return held
 

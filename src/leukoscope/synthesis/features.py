@@ -177,7 +177,7 @@ def _of_weights(
     load_weights(network, card, recipe)
     preprocessing = Preprocessing(size_px=size_px, mean=card.mean, std=card.std)
     name = f"{card.origin.name}, {size_px} px"
-    return _opened(name, _cut(network, card.model), preprocessing, device)
+    return _opened(name, _cut(network, card.model), preprocessing, device, seen=card.seen)
 
 
 def _of_model(folder: Path, device: torch.device, accepted: str | None) -> JudgeFeatures:
@@ -197,7 +197,9 @@ def _of_model(folder: Path, device: torch.device, accepted: str | None) -> Judge
     name = f"the network of the run {folder.resolve().name}, {card.preprocessing.size_px} px"
     # A model that takes measures too cannot call a picture alone.
     calling = None if card.measures else network.to(device)
-    return _opened(name, body, card.preprocessing, device, calling, card)
+    return _opened(
+        name, body, card.preprocessing, device, seen=card.seen, classifier=calling, card=card
+    )
 
 
 def _cut(network: nn.Module, model: str) -> nn.Module:
@@ -215,6 +217,8 @@ def _opened(
     body: nn.Module,
     preprocessing: Preprocessing,
     device: torch.device,
+    *,
+    seen: SeenCells = SeenCells(),
     classifier: nn.Module | None = None,
     card: ModelCard | None = None,
 ) -> JudgeFeatures:
@@ -229,7 +233,7 @@ def _opened(
         device,
         classifier,
         card,
-        card.seen if card else SeenCells(),
+        seen,
     )
 
 

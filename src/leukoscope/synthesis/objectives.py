@@ -37,7 +37,8 @@ def gradient_penalty(
     Parameters
     ----------
     critic : Critic
-        Without batch normalisation: each picture's slope must be its own.
+        Without batch normalisation: a picture's slope must not hang on the whole batch. (A spread
+        channel joins groups of four.)
     real, drawn : torch.Tensor, shape (n, 3, side, side)
         Pictures.
     categories : torch.Tensor of int64, shape (n,)

@@ -22,8 +22,8 @@ from leukoscope.records.dataset import Dataset, manifest_digest, mark_used
 from leukoscope.records.generators import GeneratorCard
 from leukoscope.records.lineage import GENERATED
 from leukoscope.records.recipes import write_recipe
-from leukoscope.records.runs import is_finished, seen_of
-from leukoscope.synthesis.cells import PARTS, Member, members_of, parted
+from leukoscope.records.runs import SeenCells, is_finished, joined_seen, seen_of
+from leukoscope.synthesis.cells import PARTS, Member, members_of, parted, refuse_seen_tests
 from leukoscope.synthesis.features import JudgeFeatures
 from leukoscope.synthesis.looks import Stopping, look_at
 from leukoscope.synthesis.loop import Fit, Pool, best_row, fit_generator
@@ -68,6 +68,7 @@ def synthesise_run(
         If a loss is not finite, the drawings become all alike, or the disk is full.
     """
     cells = parted(dataset, recipe)
+    refuse_seen_tests(dataset, recipe, features)
     members = members_of(cells, recipe, dataset)
     facts = _facts(dataset, cells, members, features)
     chosen = choose_device(device)
@@ -84,7 +85,7 @@ def synthesise_run(
         store = open_store(dataset, cells, recipe.size_px)
         for member in members:
             _fit_member(member, cells, store, recipe, features, out, chosen, begun["precision"])
-        card = _card(dataset, recipe, cells, members, out)
+        card = _card(dataset, recipe, cells, members, features.seen, out)
         files.write_json(out / "generator.json", card.model_dump(mode="json"))
         _finish(recipe, members, out, time.monotonic() - started)
     return out
@@ -251,12 +252,15 @@ def _card(
     recipe: GeneratorRecipe,
     cells: pl.DataFrame,
     members: Sequence[Member],
+    before: SeenCells,
     out: Path,
 ) -> GeneratorCard:
     paths = [member_folder(out, member.name) / WEIGHTS for member in members]
     digests = {path.relative_to(out).as_posix(): files.digest_of(path) for path in paths}
     made_of = "\n".join((recipe.recipe_id, _cells_digest(cells), *sorted(digests.values())))
     seen = {part: seen_of(cells.filter(pl.col("part") == part)) for part in PARTS}
+    # What the features' network learnt from chooses among the stages of the fit, too.
+    seen["stop"] = joined_seen(seen["stop"], before)
     drawn = {name for member in members for name in member.categories}
     return GeneratorCard(
         generator_id=GENERATED + hashlib.sha256(made_of.encode()).hexdigest()[:16],

@@ -19,6 +19,7 @@ from leukoscope.records.recipes import read_yaml
 from leukoscope.records.runs import ModelCard, model_folder_of, read_model_card, replicates_of
 from leukoscope.reporting.evaluated import EvaluationPage
 from leukoscope.reporting.model_page import ModelPage, keeps_pictures, model_page
+from leukoscope.training.probe import ProbeRecipe
 from leukoscope.training.recipe import TrainingRecipe
 
 _OWN_WEIGHTS = "weights of an own run"
@@ -154,13 +155,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _changed(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the values of a recipe that are not a training's defaults."""
-    usual = TrainingRecipe().model_dump(mode="json")
-    shown_apart = ("weights", "preprocessing")
+    """Choose the values of a recipe that are not its kind's defaults; what answers is told too."""
+    shown_apart, told = ("weights", "preprocessing"), ("classifier",)
+    kind = ProbeRecipe if "classifier" in stored else TrainingRecipe
+    usual = kind().model_dump(mode="json")
     return {
         name: value
         for name, value in stored.items()
-        if name not in shown_apart and (name not in usual or value != usual[name])
+        if name not in shown_apart and (name in told or name not in usual or value != usual[name])
     }
 
 
