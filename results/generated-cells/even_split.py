@@ -1,6 +1,6 @@
 """Thin a split: so many cells of each category on each side, at random; the test stays apart.
 
-    python results/generated-cells/even_split.py DATASET
+``python results/generated-cells/even_split.py DATASET``
 """
 
 import sys

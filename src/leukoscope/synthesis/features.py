@@ -162,7 +162,7 @@ def _random(size_px: int, device: torch.device) -> JudgeFeatures:
                 # Keeps what the layers pass on at one scale: torch's own start fades it.
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     name = f"a network at random (seed {_RANDOM_SEED}), {size_px} px"
-    return _opened(name, body, Preprocessing(size_px=size_px), device)
+    return _opened(name, body, Preprocessing(size_px=size_px), device, seen=SeenCells())
 
 
 def _of_weights(
@@ -218,7 +218,7 @@ def _opened(
     preprocessing: Preprocessing,
     device: torch.device,
     *,
-    seen: SeenCells = SeenCells(),
+    seen: SeenCells,
     classifier: nn.Module | None = None,
     card: ModelCard | None = None,
 ) -> JudgeFeatures:
