@@ -56,7 +56,46 @@ def page_of(**numbers: float) -> JudgementPage:
 def test_likeness_follows_the_floor(kid: float, expected: str) -> None:
     """Cells are alike as long as the lowest KID reaches the highest of two halves of real ones."""
     # The floor's upper bound is 0.0023, and KID's lower one 0.004 below its value.
-    assert words.likeness_of(page_of(kid=kid)) == expected
+    assert words.likeness_of(page_of(kid=kid, precision=0.84, recall=0.8)) == expected
+
+
+def few_cells(n_held_out: int) -> list[dict[str, object]]:
+    """Count cells of one category, so many of them held out."""
+    return [{"category": "segmented", "n_fit": 200, "n_held_out": n_held_out, "n_generated": 90}]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected", "why"),
+    [
+        ({"cells": few_cells(100)}, "alike", None),
+        ({"cells": few_cells(99)}, "unknown", "99 held-out cells cannot tell (100 are needed)"),
+        ({"features": "a network at random (seed 0), 64 px"}, "unknown", "at random cannot tell"),
+    ],
+)
+def test_what_kid_cannot_tell_is_alike_only_where_it_could(
+    facts: dict[str, object], expected: str, why: str | None
+) -> None:
+    """Of few cells, or by features at random, no difference is no likeness, and that is said."""
+    numbers = results(kid=0.001, precision=0.84, recall=0.8)
+    page = JudgementPage(numbers, neighbours(), about(**facts), {})
+    told = json.loads(judgement_json(page))["verdict"]
+    assert told["likeness"] == words.likeness_of(page) == expected
+    for text in (told["lead"], told["answers"]["Do they look like the cells?"]):
+        assert ("cannot tell" in text) == (why is not None)
+        assert why is None or why in text
+    worse = replace(page, results=results(kid=0.1, precision=0.84, recall=0.8))
+    assert words.likeness_of(worse) == "near"
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall"])
+def test_cells_are_alike_only_where_precision_and_recall_reach_real_ones(metric: str) -> None:
+    """Short of what real cells reach KID alone decides nothing; under half of it they are far."""
+    # What real cells reach ends 0.05 below 0.86 and 0.84; an interval reaches 0.05 up.
+    for share, expected in ((0.78, "alike"), (0.73, "unknown"), (0.44, "unknown"), (0.4, "far")):
+        numbers = {"precision": 0.84, "recall": 0.8} | {metric: share}
+        page = page_of(kid=0.001, **numbers)
+        assert words.likeness_of(page) == expected
+        assert (f"{metric} falls short" in words.lead(page)) == (expected == "unknown")
 
 
 @pytest.mark.parametrize("metric", ["precision", "recall"])
@@ -174,16 +213,16 @@ def test_crowded_rows_are_thinned_and_lose_no_flag() -> None:
 # The pictures
 
 
-def test_poses_are_eight_and_each_comes_back() -> None:
-    """Poses move pixels alone, all eight differ, and each is undone by one of them."""
+def test_poses_are_sixteen_and_the_square_ones_come_back() -> None:
+    """All sixteen differ; the first eight move pixels alone, and each is undone by one of them."""
     pixels = judged.cell("pose")
-    shown = [in_pose(pixels, pose) for pose in range(8)]
+    shown = [in_pose(pixels, pose) for pose in range(16)]
     assert np.array_equal(shown[0], pixels)
-    assert len({one.tobytes() for one in shown}) == 8
-    for one in shown:
+    assert len({one.tobytes() for one in shown}) == 16
+    for one in shown[:8]:
         assert any(np.array_equal(in_pose(one, pose), pixels) for pose in range(8))
-    with pytest.raises(DataError, match="poses 0 to 7"):
-        in_pose(pixels, 8)
+    with pytest.raises(DataError, match="poses 0 to 15"):
+        in_pose(pixels, 16)
 
 
 def test_a_copy_lies_on_its_training_cell() -> None:

@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, rotate, shift
 from tests.reference import memorisation_reference
 
 from leukoscope.foundation.errors import DataError
 from leukoscope.stats.memorisation import (
     LARGEST_RATIO,
+    are_near_copies,
     expected_by,
     gate_of,
     memorisation_test,
@@ -17,8 +18,8 @@ from leukoscope.stats.memorisation import (
     n_neighbours_needed,
     nearest_over_poses,
     ratios,
-    turned,
 )
+from leukoscope.stats.poses import oblique, turned
 
 N_FIT, N_HELD = 300, 60
 
@@ -71,6 +72,28 @@ def test_poses_are_eight_and_those_of_plain_lists():
     found = [turned(one[None], pose)[0].tolist() for pose in range(8)]
     assert found == wanted
     assert len({str(each) for each in found}) == 8
+
+
+def test_the_other_eight_poses_are_turned_by_45_degrees():
+    """They are those of another library's rotation, and two such turns are nearly a quarter."""
+    soft = pictures(np.random.default_rng(20), 5)
+    wanted = rotate(soft.astype(float), 45, (2, 1), reshape=False, order=1, mode="mirror")
+    found = oblique(soft)
+    assert np.abs(found - wanted).max() <= 0.51
+    other = rotate(soft.astype(float), -45, (2, 1), reshape=False, order=1, mode="mirror")
+    assert np.abs(found - other).max() > 5
+    assert len({turned(soft, pose).tobytes() for pose in range(16)}) == 16
+    for pose in range(8):
+        assert (turned(soft, pose + 8) == turned(found, pose)).all()
+
+
+def test_a_picture_turned_by_45_degrees_is_found_in_its_pose():
+    """With the pool's oblique pictures all sixteen poses are told, the eight as without them."""
+    pool = pictures(np.random.default_rng(21), 20)
+    for pose in range(16):
+        found = nearest_over_poses(turned(pool[7:8], pose), pool, oblique_pool=oblique(pool))
+        assert (found.place[0, 0], found.pose[0, 0]) == (7, pose)
+        assert found.distance[0, 0] == pytest.approx(0, abs=1e-4)
 
 
 def test_nearest_is_that_of_plain_loops():
@@ -209,7 +232,35 @@ def test_the_threshold_spares_honest_cells():
     assert many.threshold < few.threshold <= LARGEST_RATIO
     assert few.expected == pytest.approx(np.exp(-0.1), rel=0.02)
     assert many.n_flagged <= few.n_flagged <= 5
-    assert few.n_honest == 500
+    assert few.n_honest + few.n_near_copies == 500
+
+
+def test_a_near_copy_across_the_split_moves_no_threshold():
+    """It is left out and counted; ratios that vary as widely by themselves are not."""
+    honest = np.exp(np.random.default_rng(11).normal(0, 0.08, 26))
+    clean = gate_of(honest, 60)
+    leaky = gate_of(np.append(honest[:-1], 0.2), 60)
+    assert (clean.n_near_copies, leaky.n_near_copies) == (0, 1)
+    assert leaky.threshold > 0.9 * clean.threshold > 0.5
+    assert leaky.n_honest == 25
+    wide = np.exp(np.random.default_rng(12).normal(0, 0.3, 300))
+    assert (wide < LARGEST_RATIO).sum() > 20
+    assert are_near_copies(wide).sum() <= 2
+    assert gate_of(wide, 60).n_flagged <= 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_are_caught_though_a_near_copy_is_held_out(seed):
+    """Of 26 held-out cells one is a near copy of a fitted one; shifted copies are still caught."""
+    rng = np.random.default_rng(200 + seed)
+    fit, held = pictures(rng, N_FIT), pictures(rng, 26)
+    held[0] = copied(rng, fit[-1:])[0]
+    # Of 12 px, as 2 of 64.
+    shifted = shift(fit[:40].astype(float), (0, 0, 0.4, 0), order=1, mode="mirror")
+    found, gate = looked_at(shifted.round().astype(np.uint8), fit, held)
+    # By chance one of the 25 others may lie as low.
+    assert 1 <= gate.n_near_copies <= 2
+    assert (found < gate.threshold).mean() > 0.9
 
 
 def test_each_category_has_its_own_expectation_where_it_has_cells():
@@ -225,6 +276,9 @@ def test_refuses_what_cannot_be_told():
         nearest_over_poses(np.zeros((2, 4, 4, 3)), np.zeros((2, 5, 5, 3)))
     with pytest.raises(DataError, match="Square"):
         nearest_over_poses(np.zeros((2, 4, 5, 3)), np.zeros((2, 4, 5, 3)))
+    square = np.zeros((2, 4, 4, 3))
+    with pytest.raises(DataError, match="one length"):
+        nearest_over_poses(square, square, oblique_pool=square[:1])
     with pytest.raises(DataError, match="8 honest"):
         gate_of([1.0] * 7, 5)
     near = nearest_over_poses(np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 3)), 2)

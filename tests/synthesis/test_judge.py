@@ -1,13 +1,18 @@
 """The judge: real cells score best, noise worst, copies are caught, honest cells are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from scipy.ndimage import gaussian_filter, rotate
 from tests.synthesis import judged
 
 from leukoscope.foundation.errors import DataError
 from leukoscope.intake.decode import resize
 from leukoscope.records.dataset import read_dataset, read_split
+from leukoscope.reporting.judgement_tables import JudgementPage
+from leukoscope.reporting.judgement_words import doubts, likeness_of
 from leukoscope.synthesis.features import open_judge_features
 from leukoscope.synthesis.judge import judge_generated
 
@@ -102,6 +107,55 @@ def test_a_memoriser_is_caught_whole(dataset, tmp_path, seed):
     found = judge(dataset, judged.ingested(cells, tmp_path), seed=seed)
     assert found.neighbours["memorised"].all()
     assert found.memorisation_p_value < 0.05
+
+
+def oblique_copies(cells, seed):
+    """Turn cells by an odd multiple of 45 degrees, mirror some of them, and add noise."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for category, one in cells:
+        angle = 45 + 90 * rng.integers(4)
+        moved = rotate(one.astype(float), angle, (1, 0), reshape=False, order=1, mode="mirror")
+        moved = moved[:, :: rng.choice([-1, 1])] + rng.normal(0, 3, one.shape)
+        found.append((category, np.clip(moved, 0, 255).round().astype(np.uint8)))
+    return found
+
+
+def test_copies_turned_by_45_degrees_are_flagged(dataset, tmp_path):
+    """Nine in ten of them at least, in a pose of the second eight; of honest cells 1 % at most."""
+    cells = judged.cells_of(dataset, "test")[:40]
+    cells += oblique_copies(judged.cells_of(dataset, "train")[:40], 3)
+    found = judge(dataset, judged.ingested(cells, tmp_path)).neighbours
+    copied = found["cell_id"].str.extract(r"(\d{4})").cast(pl.Int32) >= 40
+    flagged = found.filter(copied & pl.col("memorised"))
+    assert flagged.height >= 36
+    assert (flagged["pose"] >= 8).all()
+    assert found.filter(~copied)["memorised"].sum() == 0
+
+
+def with_few_judging(dataset, cells, folder):
+    """Write cells as a generator's that 26 cells judge."""
+    real = read_dataset(dataset)
+    sides = read_split(real, "splits", 0, 0).sort("content")
+    fit = sides.filter(pl.col("split") == "train")["content"].to_list()
+    held = sides.filter(pl.col("split") == "validation")["content"].to_list()
+    return judged.sampled(cells, folder, fit=fit, stop=[], judge=held[:26])
+
+
+def test_few_cells_call_nothing_alike(dataset, tmp_path):
+    """By 26 held-out cells neither blurred cells, nor five repeated, nor honest ones are alike."""
+    honest = judged.cells_of(dataset, "test")[:40]
+    blurred = [
+        (category, gaussian_filter(one.astype(float), (2, 2, 0)).round().astype(np.uint8))
+        for category, one in honest
+    ]
+    for name, cells in (("honest", honest), ("blurred", blurred), ("repeated", honest[:5] * 8)):
+        drawn = with_few_judging(dataset, cells, tmp_path / name)
+        features = replace(open_judge_features(None, size_px=32), name="a trained network")
+        found = judge_generated(read_dataset(dataset), read_dataset(drawn), features=features)
+        page = JudgementPage(found.results, found.neighbours, found.about, {})
+        assert likeness_of(page) != "alike"
+        assert "26 held-out cells cannot tell" in doubts(page)[0]
 
 
 def test_the_card_says_which_cells_fit_and_judge(dataset, tmp_path):

@@ -45,11 +45,17 @@ def test_killed_at_random_a_run_ends_as_if_undisturbed(phantoms, tmp_path, kind,
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_killed_between_each_two_files_a_run_ends_as_if_undisturbed(phantoms, tmp_path):
+@pytest.mark.parametrize(
+    ("searching", "numbers"),
+    [(0, range(1, 8)), (0, range(8, 17)), (1, range(7, 14))],
+    ids=["begun", "fitted", "rates"],
+)
+def test_killed_between_each_two_files_a_run_ends_as_if_undisturbed(
+    phantoms, tmp_path, searching, numbers
+):
     """A run for each of its writes, killed before it and gone on with: weights without their
     ending, an ending without its weights, a card without its end; in the search for rates too."""
-    settings = {"members": "shared", "updates": 1, "rate_trials": 1, "trial_updates": 1}
-    numbers = range(1, 25)
+    settings = {"members": "shared", "updates": 1, "trial_updates": 1, "rate_trials": searching}
     lives = [{"folder": "whole"}]
     for number in numbers:
         lives += [{"folder": f"at-{number}", "at_write": number}, {"folder": f"at-{number}"}]
@@ -60,7 +66,7 @@ def test_killed_between_each_two_files_a_run_ends_as_if_undisturbed(phantoms, tm
     # All were killed up to the last write, and none after it.
     assert codes == sorted(codes, reverse=True)
     assert codes[0] == "killed"
-    assert codes[-1] == "done"
+    assert codes[-1] == ("done" if numbers.stop == 17 else "killed")
     for number in numbers:
         assert contents(tmp_path / f"at-{number}") == contents(tmp_path / "whole"), number
 

@@ -17,12 +17,17 @@ from leukoscope.records.dataset import read_dataset, read_split
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def theirs(tmp_path):
+def write_theirs(folder):
     """Write another tool's predictions: 200 cells of ten cases, with probabilities."""
     table = forecasts(1, n_cells=200, sharpness=3.0)
-    table.drop("run_id", "family", "role").write_csv(tmp_path / "theirs.csv")
-    return tmp_path / "theirs.csv"
+    table.drop("run_id", "family", "role").write_csv(folder / "theirs.csv")
+    return folder / "theirs.csv"
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """Write them anew."""
+    return write_theirs(tmp_path)
 
 
 def bare(finished, path, columns=("cell_id", "predicted")):
@@ -145,10 +150,35 @@ def test_a_sensitivity_is_a_share(theirs, sensitivity):
         leukoscope.evaluate(theirs, sensitivity=sensitivity)
 
 
-def test_a_folder_tells_no_name_of_a_case(theirs, tmp_path):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Keep the scores of another tool's predictions, once: drawing all figures takes seconds."""
+    folder = tmp_path_factory.mktemp("kept")
+    theirs = write_theirs(folder)
+    out = folder / "scores"
+    return theirs, out, leukoscope.evaluate(theirs, sensitivity=0.9, out=out)
+
+
+def test_scores_that_are_kept_are_those_that_are_returned(kept):
+    """As Parquet and as CSV."""
+    _, out, found = kept
+    for suffix in ("parquet", "csv"):
+        for name in ("results", "confusion", "points"):
+            again = tables.read_table(out / f"{name}.{suffix}", getattr(shapes, name.upper()))
+            assert_frame_equal(again, getattr(found, name), check_exact=False)
+
+
+def test_what_was_asked_is_kept(kept):
+    """Names, never places on this machine."""
+    theirs, out, _ = kept
+    asked = json.loads((out / "evaluation.json").read_text())
+    assert (asked["source"], asked["sensitivity"], asked["split"]) == ("theirs", 0.9, None)
+    assert str(theirs.parent) not in (out / "evaluation.json").read_text()
+
+
+def test_a_folder_tells_no_name_of_a_case(kept):
     """Only the table that stays in the house says which case is which."""
-    out = tmp_path / "scores"
-    found = leukoscope.evaluate(theirs, out=out)
+    theirs, out, _ = kept
     names = set(pl.read_csv(theirs)["case"])
     key = tables.read_table(out / "cases.parquet", shapes.CASES)
     assert set(key["case"]) == names
@@ -158,9 +188,6 @@ def test_a_folder_tells_no_name_of_a_case(theirs, tmp_path):
         text = path.read_text(encoding="utf-8")
         # The pseudonyms are case-001 and on; the table's own are case-0 to case-9.
         assert not [name for name in names if f"{name}," in text or f'"{name}"' in text], path
-    for suffix in ("parquet", "csv"):
-        again = tables.read_table(out / f"points.{suffix}", shapes.POINTS)
-        assert_frame_equal(again, found.points, check_exact=False)
 
 
 @pytest.fixture(scope="module")
@@ -214,11 +241,3 @@ def test_a_split_without_its_dataset_is_refused(theirs):
         leukoscope.evaluate(theirs, split="study")
     with pytest.raises(UsageError, match="--split"):
         leukoscope.compare(theirs, theirs, split="study")
-
-
-def test_what_was_asked_is_kept(theirs, tmp_path):
-    """Names, never places on this machine."""
-    leukoscope.evaluate(theirs, sensitivity=0.9, out=tmp_path / "scores")
-    asked = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
-    assert (asked["source"], asked["sensitivity"], asked["split"]) == ("theirs", 0.9, None)
-    assert str(tmp_path) not in (tmp_path / "scores" / "evaluation.json").read_text()

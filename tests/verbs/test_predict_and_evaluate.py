@@ -73,16 +73,6 @@ def test_the_table_of_another_tool_scores_as_the_run(finished, tmp_path):
     assert "family" in set(of_table["unit"])
 
 
-def test_scores_can_be_kept(finished, tmp_path):
-    """As Parquet and CSV, the tables that are returned."""
-    found = leukoscope.evaluate(finished, out=tmp_path / "scores")
-    for suffix in ("parquet", "csv"):
-        results = tables.read_table(tmp_path / f"scores/results.{suffix}", shapes.RESULTS)
-        calls = tables.read_table(tmp_path / f"scores/confusion.{suffix}", shapes.CONFUSION)
-        assert_frame_equal(results, found.results)
-        assert_frame_equal(calls, found.confusion)
-
-
 def test_the_confusion_counts_every_test_cell_once(finished):
     """Rows are the truth: their sums are the supports."""
     found = leukoscope.evaluate(finished)
@@ -126,9 +116,7 @@ def test_an_arms_folder_is_predicted_but_not_scored(finished, cells, tmp_path):
     for name in ("00", "01"):
         shutil.copytree(finished, tmp_path / "arm" / name)
     for score in (leukoscope.evaluate, lambda arm: leukoscope.compare(finished, arm)):
-        with pytest.raises(
-            DataError, match=r"arm holds 2 runs.*predict .*arm DATASET"
-        ):
+        with pytest.raises(DataError, match=r"arm holds 2 runs.*predict .*arm DATASET"):
             score(tmp_path / "arm")
     test = read_split(read_dataset(cells), "splits", 0, 0).filter(pl.col("split") == "test")
     out = leukoscope.predict(tmp_path / "arm", cells, out=tmp_path / "p.csv", device="cpu")

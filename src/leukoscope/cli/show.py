@@ -75,8 +75,10 @@ def _show_table(table: pl.DataFrame, *, as_json: bool) -> None:
 
 
 def _text(value: float | str | None) -> str:
+    if value is None or value == "":
+        return "none"
     if not isinstance(value, float):
-        return value or "none"
+        return str(value)
     return f"{value:.0f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 from PIL import Image
 
+from leukoscope.foundation import progress
 from leukoscope.foundation.errors import DataError, UsageError
 from leukoscope.foundation.streams import stream
 from leukoscope.intake.decode import Pixels, decode
@@ -14,7 +15,7 @@ from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, read_split
 from leukoscope.records.generators import generators_in
-from leukoscope.records.judged import MEMORISED
+from leukoscope.records.judged import MEMORISED, refuse_real
 from leukoscope.records.lineage import is_copy, is_generated
 
 FEWEST, MOST = 2, 400
@@ -105,14 +106,7 @@ def _drawn(dataset: Dataset, generated: Dataset) -> pl.DataFrame:
             f"{generated.folder} holds {rows.height - made.height} real cells beside its "
             f"{made.height} generated ones. No sheet was made. Name the folder that sample wrote."
         )
-    own = dataset.manifest.filter(~is_copy())["content"].to_list()
-    shared = rows.filter(pl.col("content").is_in(own))
-    if shared.height:
-        raise DataError(
-            f"{shared.height} pictures of {generated.folder} are cells of {dataset.folder}, for "
-            f"example {shared['cell_id'][0]}; they cannot be both drawn and real. No sheet was "
-            "made. Name the dataset first, then the generated cells."
-        )
+    refuse_real(dataset, generated)
     return rows.filter(~pl.col("cell_id").is_in(_memorised(generated))).unique(
         "content", keep="first", maintain_order=True
     )
@@ -122,6 +116,10 @@ def _memorised(generated: Dataset) -> list[str]:
     """List the cells flagged as copies: none is shown, for none is used."""
     path = generated.folder / "findings.parquet"
     if not path.is_file():
+        progress.note(
+            f"{generated.folder} was not judged: copies of training cells may be on the sheet. "
+            "`leukoscope judge` finds them."
+        )
         return []
     found = tables.read_table(path, shapes.FINDINGS)
     return found.filter(check=MEMORISED)["cell_id"].to_list()

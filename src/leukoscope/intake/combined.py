@@ -270,6 +270,8 @@ def _plan(known: Dataset, kept: pl.DataFrame, facts: dict[str, Any], split: str)
 def _note(known: Dataset, facts: dict[str, Any], carried: _Carried) -> None:
     told = f"{facts['kept']} of {facts['offered']} generated cells stand in training beside "
     told += f"{known.manifest.height} cells; {facts['flagged']} flagged as memorised were left out."
+    if facts["rule"] == "in-manifold":
+        told = told[:-1] + f", as were {facts['outside']} that lie outside real cells."
     progress.note(told)
     if facts.get("picked_and_flagged"):
         progress.note(

@@ -10,6 +10,7 @@ from leukoscope.foundation import files
 from leukoscope.foundation.errors import DataError
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, manifest_digest
+from leukoscope.records.lineage import is_copy
 
 MEMORISED = "memorised"
 """The check that a generated picture is too near to one its generator learnt from."""
@@ -57,3 +58,16 @@ def read_judged(generated: Dataset) -> pl.DataFrame:
             f"were judged. Nothing was written. {advice}"
         )
     return tables.read_table(folder / "findings.parquet", shapes.FINDINGS)
+
+
+def refuse_real(dataset: Dataset, generated: Dataset) -> None:
+    """Refuse real cells in the place of generated ones. Raises DataError."""
+    own = dataset.manifest.filter(~is_copy())
+    # By name too: a generator may have copied a picture to the byte, and that is to be found out.
+    shared = generated.manifest.join(own, on=["cell_id", "content"], how="semi")
+    if shared.height:
+        raise DataError(
+            f"{shared.height} pictures of {generated.folder} are cells of {dataset.folder}, for "
+            f"example {shared['cell_id'][0]}; they cannot be both drawn and real. Nothing was "
+            "made or written. Name the dataset first, then the generated cells."
+        )

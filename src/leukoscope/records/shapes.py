@@ -234,10 +234,11 @@ NEIGHBOURS = Shape(
     key=("cell_id",),
 )
 """Each generated cell's nearest cell among those its generator was fitted to, and among held-out
-ones, by the distance of their pixels over eight poses, in levels. ``ratio`` is that of both
+ones, by the distance of their pixels over sixteen poses, in levels. ``ratio`` is that of both
 distances as a share of what honest cells show between pools of these sizes: 1 is expected, and
-below a judgement's threshold a cell is ``memorised``. ``pose`` (0 to 7) is how the fitted cell is
-turned to lie nearest; ``in_manifold`` tells whether real cells lie round it in features."""
+below a judgement's threshold a cell is ``memorised``. ``pose`` (0 to 15, from 8 on turned by 45
+degrees too) is how the fitted cell is turned to lie nearest; ``in_manifold`` tells whether real
+cells lie round it in features."""
 COUNTS = Shape(
     "counts",
     required={"category": TEXT, "n_cells": REAL},

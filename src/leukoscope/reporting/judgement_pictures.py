@@ -12,7 +12,7 @@ from leukoscope.intake.decode import decode, encode_png
 from leukoscope.reporting import wording
 from leukoscope.reporting.judgement_tables import JudgementPage
 from leukoscope.reporting.pictures import Picture, picture
-from leukoscope.stats.memorisation import N_POSES, turned
+from leukoscope.stats.poses import N_POSES, turned
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -41,14 +41,14 @@ class Wall(NamedTuple):
 
 
 def in_pose(pixels: Pixels, pose: int) -> Pixels:
-    """Bring a square picture into one of its eight poses by moving pixels alone.
+    """Bring a square picture into one of its sixteen poses; the first eight move pixels alone.
 
     Parameters
     ----------
     pixels : numpy.ndarray of uint8, shape (size, size, 3)
         The picture.
     pose : int
-        0 to 7, as :func:`leukoscope.stats.memorisation.turned` counts them.
+        0 to 15, as :func:`leukoscope.stats.poses.turned` counts them.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def in_pose(pixels: Pixels, pose: int) -> Pixels:
         If there is no such pose.
     """
     if not 0 <= pose < N_POSES:
-        raise DataError(f"A picture has the poses 0 to 7; seen {pose}. No page was made.")
+        raise DataError(f"A picture has the poses 0 to 15; seen {pose}. No page was made.")
     return np.ascontiguousarray(turned(pixels[None], pose)[0], dtype=np.uint8)
 
 

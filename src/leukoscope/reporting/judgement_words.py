@@ -19,6 +19,10 @@ Copying = Literal["none", "chance", "some", "all over", "unknown"]
 NEAR_SHARE = 0.5
 """Of the reference's precision and recall each, from which on cells that can be told are *near*."""
 
+FEWEST_HELD_OUT = 100
+"""Held-out cells below which nothing is called *alike*: the interval of KID of fewer is so wide
+that it reaches even blurred cells."""
+
 
 class Answer(NamedTuple):
     """Hold a question of the reader and its answer."""
@@ -30,18 +34,41 @@ class Answer(NamedTuple):
 def likeness_of(page: JudgementPage) -> Likeness:
     """Tell how like real cells the generated ones are.
 
-    ``alike``: the interval of KID reaches that of two halves of real cells. ``near``: it does
-    not, but precision and recall are at least half of what real cells reach. ``far``: less.
+    ``far``: KID, precision or recall tells them, and precision or recall is under half of what
+    real cells reach. ``near``: KID tells them, and neither is. ``alike``: KID does not, its
+    interval reaching that of two halves of real cells; those of precision and recall reach what
+    real cells reach; at least :data:`FEWEST_HELD_OUT` cells judge, by a network that was trained.
+    ``unknown``: KID does not, but one of these lacks; see :func:`doubts`.
     """
     kid, floor = (number_of(page, arm, "kid") for arm in (GENERATED, REAL))
     if kid is None or kid.value is None or floor is None or floor.value is None:
         return "unknown"
-    lowest = kid.value if kid.low is None else kid.low
-    highest = floor.value if floor.high is None else floor.high
-    if lowest <= highest:
-        return "alike"
     shares = [_of_reference(page, metric) for metric in ("precision", "recall")]
-    return "near" if all(share is not None and share >= NEAR_SHARE for share in shares) else "far"
+    if _lowest(kid) > _highest(floor):
+        near = all(share is not None and share >= NEAR_SHARE for share in shares)
+        return "near" if near else "far"
+    if any(share is not None and share < NEAR_SHARE for share in shares):
+        return "far"
+    return "unknown" if doubts(page) else "alike"
+
+
+def doubts(page: JudgementPage) -> list[str]:
+    """Say why cells that KID cannot tell from real ones are not called alike for that."""
+    n_held_out = sum(int(one["n_held_out"]) for one in page.about["cells"])
+    found = []
+    if n_held_out < FEWEST_HELD_OUT:
+        found.append(
+            f"{wording.count(n_held_out)} held-out cells cannot tell ({FEWEST_HELD_OUT} are needed)"
+        )
+    if _is_random(page):
+        found.append("features of a network at random cannot tell")
+    for metric in ("precision", "recall"):
+        own, reference = (number_of(page, arm, metric) for arm in (GENERATED, REAL))
+        if own is None or own.value is None or reference is None or reference.value is None:
+            found.append(f"{metric} was not measured")
+        elif _highest(own) < _lowest(reference):
+            found.append(f"{metric} falls short of what real cells reach")
+    return found
 
 
 def copying_of(page: JudgementPage) -> Copying:
@@ -77,7 +104,10 @@ def lead(page: JudgementPage) -> str:
     alike, copied = likeness_of(page), copying_of(page)
     ending = _LEAD_COPIES[copied]
     joint = "and" if (alike in {"alike", "near"}) == (copied in {"none", "chance"}) else "but"
-    return f"{_LEAD_LIKE[alike]}, {joint} {ending}."
+    like = _LEAD_LIKE[alike]
+    if alike == "unknown" and _is_measured(page):
+        like = f"Whether they are like real cells is not known: {doubts(page)[0]}"
+    return f"{like}, {joint} {ending}."
 
 
 def answers(page: JudgementPage) -> list[Answer]:
@@ -104,8 +134,10 @@ def limits(page: JudgementPage) -> list[str]:
         ),
         small,
         (
-            "A cell that is not flagged is no proof: a copy changed more than the eight poses, "
-            "light and a little noise may pass."
+            "A cell that is not flagged is no proof. Copies are found in the eight poses of a "
+            "square and the same turned by 45 degrees, under other light and some noise; what "
+            "passes are copies turned by other angles, shifted by 4 px of 64 and more, or "
+            "shrunk below 0.9 of their size."
         ),
         "Nothing here says that generated cells help a classifier; a study answers that.",
         "A generated cell shows no person’s cell. It is training material, never a test’s.",
@@ -137,6 +169,7 @@ def provenance(page: JudgementPage) -> list[tuple[str, str]]:
         ("Features", about["features"]),
         ("Pools", about.get("pool")),
         ("Flagged below a ratio of", f"{float(about['threshold']):.3g}"),
+        ("Near copies across the split, left out", about.get("near_copies_across_split") or None),
         ("Seed", about.get("seed")),
         ("Licence of the real cells", about.get("licence") or "not stated"),
         ("Cite", about.get("citation") or "not stated"),
@@ -163,7 +196,7 @@ _PLAINLY = {
     "alike": "As far as the network sees, yes.",
     "near": "Nearly.",
     "far": "No.",
-    "unknown": "Half of an answer is there.",
+    "unknown": "This cannot be told",
 }
 
 
@@ -171,7 +204,10 @@ def _on_likeness(page: JudgementPage) -> str:
     kid, floor = (number_of(page, arm, "kid") for arm in (GENERATED, REAL))
     if kid is None or kid.value is None:
         return "This was not measured."
-    plainly = _PLAINLY[likeness_of(page)]
+    alike = likeness_of(page)
+    plainly = _PLAINLY[alike]
+    if alike == "unknown":
+        plainly += f": {'; '.join(doubts(page) or ['two halves of real cells lack'])}."
     against = "" if floor is None else f"; two halves of the real cells lie {_kid(floor)} apart"
     parts = [
         f"{plainly} In the network's features they lie {_kid(kid)} from held-out cells{against}."
@@ -250,7 +286,7 @@ def _on_use(page: JudgementPage) -> str:
 
 
 def _on_random(page: JudgementPage) -> list[str]:
-    if "random" not in str(page.about["features"]).lower():
+    if not _is_random(page):
         return []
     return [
         (
@@ -258,6 +294,23 @@ def _on_random(page: JudgementPage) -> list[str]:
             "texture, and miss much that a trained network or an eye would see."
         )
     ]
+
+
+def _is_random(page: JudgementPage) -> bool:
+    return "random" in str(page.about["features"]).lower()
+
+
+def _is_measured(page: JudgementPage) -> bool:
+    found = [number_of(page, arm, "kid") for arm in (GENERATED, REAL)]
+    return all(one is not None and one.value is not None for one in found)
+
+
+def _lowest(number: Number) -> float:
+    return float(number.low if number.low is not None else number.value or 0.0)
+
+
+def _highest(number: Number) -> float:
+    return float(number.high if number.high is not None else number.value or 0.0)
 
 
 def _of_reference(page: JudgementPage, metric: str) -> float | None:

@@ -1,28 +1,30 @@
 """Whether drawn cells are copies of those a generator learnt from: a gate and a test.
 
 A drawn cell is compared with the cells that were fitted and with held-out cells of the same
-collection, by the distance of their pixels over the eight poses of a square. Two things would
-mislead. A larger pool has a nearer neighbour, so the ratio of both distances is not 1 for an honest
-cell: held-out cells, each against both pools without its own group, tell what it is. And a blurred
-picture lies near to everything: the ratio does not mind, the bare distance would.
+collection, by the distance of their pixels over the eight poses of a square, and over those of
+the pictures turned by 45 degrees where they are given. Two things would mislead. A larger pool
+has a nearer neighbour, so the ratio of both distances is not 1 for an honest cell: held-out
+cells, each against both pools without its own group, tell what it is. And a blurred picture lies
+near to everything: the ratio does not mind, the bare distance would.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leukoscope.foundation.errors import DataError
+from leukoscope.stats.poses import N_SQUARE, turned
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Number = TypeVar("Number", bound=np.generic)
 
-N_POSES = 8
 LARGEST_RATIO = 0.7
 """A ratio above this share of an honest cell's is never called a copy, however alike honest cells
 are. Of 1,639 test cells of the PBC collection one lies below it: a true near copy."""
+_FEWEST_FOR_QUANTILE = 200
+"""Honest ratios below which their 1 % quantile is but the smallest of them."""
 _LEAST_DISTANCE = 0.5
 """Levels: nearer than rounding tells apart, so that the logarithm of 0 is never asked."""
 _ALARMS = 0.05
@@ -37,7 +39,7 @@ class Nearest(NamedTuple):
     place: Codes
     """Row in the pool, shape (n, k)."""
     pose: Codes
-    """How the pool's cell is turned to lie nearest, 0 to 7, shape (n, k); see :func:`turned`."""
+    """How the pool's cell is turned to lie nearest, shape (n, k): 0 to 15, see *poses*."""
 
 
 class Gate(NamedTuple):
@@ -52,7 +54,9 @@ class Gate(NamedTuple):
     n_flagged: int
     """Honest cells below the threshold."""
     n_honest: int
-    """Honest cells that were tried."""
+    """Honest cells that were tried, without near copies."""
+    n_near_copies: int
+    """Held-out cells left out before: see :func:`are_near_copies`."""
 
 
 class PermutationTest(NamedTuple):
@@ -67,16 +71,15 @@ class PermutationTest(NamedTuple):
     """How many were drawn."""
 
 
-def turned(pixels: NDArray[Number], pose: int) -> NDArray[Number]:
-    """Turn pictures, shape (n, s, s, c): pose % 4 quarter turns, of the mirrored one from 4 on."""
-    flipped = pixels[:, :, ::-1] if pose >= N_POSES // 2 else pixels
-    return np.rot90(flipped, pose % 4, (1, 2))
-
-
 def nearest_over_poses(
-    queries: ArrayLike, pool: ArrayLike, k: int = 1, *, apart: ArrayLike | None = None
+    queries: ArrayLike,
+    pool: ArrayLike,
+    k: int = 1,
+    *,
+    oblique_pool: ArrayLike | None = None,
+    apart: ArrayLike | None = None,
 ) -> Nearest:
-    """Find the nearest cells of a pool over its eight poses.
+    """Find the nearest cells of a pool over its eight poses, or over sixteen.
 
     Parameters
     ----------
@@ -85,6 +88,9 @@ def nearest_over_poses(
         or light makes no new cell.
     k : int
         How many neighbours; at most m are given.
+    oblique_pool : (m, s, s, c) uint8, optional
+        The pool's pictures turned by 45 degrees, before they were made small: their eight
+        poses are tried too. See :func:`leukoscope.stats.poses.oblique`.
     apart : (n, m) bool, optional
         Pairs that are no neighbours, as a cell and itself.
 
@@ -98,12 +104,15 @@ def nearest_over_poses(
     DataError
         If the pictures are not square and of one size, or there are none.
     """
-    asked, known = _centred(queries), _centred(pool)
-    if asked.shape[1:] != known.shape[1:]:
-        raise DataError(f"Pictures should be of one size; seen {asked.shape} and {known.shape}.")
-    k = min(k, len(known))
+    pools = [pool] if oblique_pool is None else [pool, oblique_pool]
+    asked, forms = _centred(queries), [_centred(one) for one in pools]
+    for known in forms:
+        if asked.shape[1:] != known.shape[1:] or len(known) != len(forms[0]):
+            seen = f"{asked.shape}, {known.shape}"
+            raise DataError(f"Pictures should be of one size, pools of one length; seen {seen}.")
+    k = min(k, len(forms[0]))
     found = [
-        _nearest_of(asked[rows], known, k, None if apart is None else np.asarray(apart)[rows])
+        _nearest_of(asked[rows], forms, k, None if apart is None else np.asarray(apart)[rows])
         for rows in _blocks(len(asked))
     ]
     return Nearest(*(np.concatenate(part) for part in zip(*found, strict=True)))
@@ -121,7 +130,7 @@ def expected_by(honest: ArrayLike, strata: ArrayLike, *, fewest: int = 30) -> di
     Parameters
     ----------
     honest : (n,) float
-        Ratios of held-out cells.
+        Of held-out cells.
     strata : (n,) of any kind
         Their categories: the mix of two pools may differ, and then so do their ratios.
     fewest : int
@@ -140,23 +149,44 @@ def expected_by(honest: ArrayLike, strata: ArrayLike, *, fewest: int = 30) -> di
     return found
 
 
+def are_near_copies(honest: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which held-out cells, by their ratios (n,), are near copies of fitted ones.
+
+    Returns
+    -------
+    (n,) bool
+        True below :data:`LARGEST_RATIO` of the median ratio, where the spread of the others does
+        not explain it: under half a cell as far below is expected of a normal distribution with
+        their lower quartile (Chauvenet's rule). Ratios that vary as widely by themselves are no
+        leak.
+    """
+    from scipy.special import ndtri
+
+    logs = np.log(np.asarray(honest, dtype=np.float64))
+    middle = float(np.median(logs))
+    spread = float((middle - np.quantile(logs, 0.25)) / -ndtri(0.25))
+    limit = min(float(np.log(LARGEST_RATIO)), float(ndtri(0.5 / len(logs))) * spread)
+    return np.asarray(logs - middle < limit)
+
+
 def gate_of(honest: ArrayLike, n_drawn: int) -> Gate:
     """Set from which ratio on a drawn cell is called a copy.
 
     Parameters
     ----------
     honest : (n,) float
-        Ratios of held-out cells, each against the same two pools as drawn cells are, but for
-        its own group.
+        Ratios of held-out cells, each against both pools but for its own group.
     n_drawn : int
-        How many drawn cells will be looked at.
+        Drawn cells that will be looked at.
 
     Returns
     -------
     Gate
-        With the smallest of three thresholds: what one of *n_drawn* honest cells undercuts in a
+        Of honest ratios without near copies (:func:`are_near_copies`), with the smallest of three
+        thresholds: what one of *n_drawn* honest cells undercuts in a
         twentieth of all sets, if the logarithms of honest ratios are normal with the spread of
-        their lower half; the 1 % quantile of honest ratios; and :data:`LARGEST_RATIO`.
+        their lower half; the 1 % quantile of honest ratios, where there are 200 of them; and
+        :data:`LARGEST_RATIO`.
 
     Raises
     ------
@@ -169,14 +199,17 @@ def gate_of(honest: ArrayLike, n_drawn: int) -> Gate:
     logs = logs[np.isfinite(logs)]
     if len(logs) < 8:
         raise DataError(f"The gate needs ratios of at least 8 honest cells; seen {len(logs)}.")
+    near = are_near_copies(np.exp(logs))
+    logs = logs[~near]
     middle = float(np.median(logs))
     # The upper half holds cells with a near copy among the held-out ones; copies lie below.
     spread = float((middle - np.quantile(logs, 0.1)) / -ndtri(0.1))
     beyond = float(ndtri(_ALARMS / max(n_drawn, 1))) * spread
-    lowest = float(np.quantile(logs, 0.01)) - middle
+    enough = len(logs) >= _FEWEST_FOR_QUANTILE
+    lowest = float(np.quantile(logs, 0.01)) - middle if enough else 0.0
     threshold = float(np.exp(min(beyond, lowest, np.log(LARGEST_RATIO))))
     n_flagged = int((np.exp(logs - middle) < threshold).sum())
-    return Gate(float(np.exp(middle)), spread, threshold, n_flagged, len(logs))
+    return Gate(float(np.exp(middle)), spread, threshold, n_flagged, len(logs), int(near.sum()))
 
 
 def n_neighbours_needed(n_fit: int, n_held_out: int) -> int:
@@ -306,17 +339,18 @@ def _first(distance: Numbers, wanted: NDArray[np.bool_]) -> Numbers:
 
 def _nearest_of(
     asked: NDArray[np.float32],
-    known: NDArray[np.float32],
+    forms: list[NDArray[np.float32]],
     k: int,
     apart: NDArray[np.bool_] | None,
 ) -> tuple[Numbers, Codes, Codes]:
-    squared = np.full((len(asked), len(known)), np.inf, dtype=np.float32)
+    squared = np.full((len(asked), len(forms[0])), np.inf, dtype=np.float32)
     pose_of = np.zeros(squared.shape, dtype=np.int8)
     flat = asked.reshape(len(asked), -1)
-    # The same in all poses; the first norm is added at the end, for it changes no order.
-    norms = np.square(known.reshape(len(known), -1)).sum(axis=1)
-    for turn in range(N_POSES):
-        other = norms - 2 * (flat @ turned(known, turn).reshape(len(known), -1).T)
+    for turn in range(N_SQUARE * len(forms)):
+        known = forms[turn // N_SQUARE]
+        # The query's own norm changes no order.
+        norms = np.square(known.reshape(len(known), -1)).sum(axis=1)
+        other = norms - 2 * (flat @ turned(known, turn % N_SQUARE).reshape(len(known), -1).T)
         better = other < squared
         np.copyto(squared, other, where=better)
         np.copyto(pose_of, np.int8(turn), where=better)
@@ -324,7 +358,7 @@ def _nearest_of(
         squared[apart] = np.inf
     place: Codes = np.argpartition(squared, k - 1, axis=1)[:, :k].astype(np.int64)
     pose: Codes = np.take_along_axis(pose_of, place, axis=1).astype(np.int64)
-    distance = _exact(asked, known, place, pose)
+    distance = _exact(asked, forms, place, pose)
     if apart is not None:
         distance[np.take_along_axis(apart, place, axis=1)] = np.inf
     # Ties by place: the answer must not hang on the order a library finds them in.
@@ -337,14 +371,15 @@ def _nearest_of(
 
 
 def _exact(
-    asked: NDArray[np.float32], known: NDArray[np.float32], place: Codes, pose: Codes
+    asked: NDArray[np.float32], forms: list[NDArray[np.float32]], place: Codes, pose: Codes
 ) -> Numbers:
     """Measure the chosen pairs again, pixel by pixel: products lose what near copies differ by."""
     distance = np.empty(place.shape)
-    for one in range(N_POSES):
+    for one in range(N_SQUARE * len(forms)):
+        known = forms[one // N_SQUARE]
         row, column = np.nonzero(pose == one)
         for part in np.array_split(np.arange(len(row)), len(row) // 4096 + 1):
-            other = turned(known[place[row[part], column[part]]], one)
+            other = turned(known[place[row[part], column[part]]], one % N_SQUARE)
             gap = np.asarray(asked[row[part]] - other, dtype=np.float64)
             distance[row[part], column[part]] = np.sqrt(np.square(gap).mean(axis=(1, 2, 3)))
     return distance

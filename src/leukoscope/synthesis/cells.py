@@ -119,7 +119,7 @@ def _refuse_few(train: pl.DataFrame, categories: list[str]) -> None:
     if few or train.is_empty():
         raise DataError(
             f"Too few training cells for a generator: {', '.join(few) or 'none at all'}; at least "
-            f"{FEWEST} of each category are needed, because it would learn fewer by heart. Nothing "
+            f"{FEWEST} of each category are needed, for a network learns fewer by heart. Nothing "
             "was started. Take in more cells, or leave the category out of the dataset."
         )
     little = [f"{name} ({n})" for name, n in counts.items() if n < FEW]

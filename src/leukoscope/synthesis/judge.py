@@ -17,6 +17,7 @@ from leukoscope.stats.manifolds import K, overlap
 from leukoscope.stats.memorisation import (
     Gate,
     Nearest,
+    are_near_copies,
     expected_by,
     gate_of,
     memorisation_test,
@@ -25,6 +26,7 @@ from leukoscope.stats.memorisation import (
     nearest_over_poses,
     ratios,
 )
+from leukoscope.stats.poses import oblique
 from leukoscope.synthesis.features import JudgeFeatures
 from leukoscope.synthesis.likeness import Rows, likeness_rows, row_of
 from leukoscope.synthesis.pools import Pixels, Pool, Pools, pools_of, shrunk
@@ -87,11 +89,19 @@ def judge_generated(
     )
 
 
+class _Small(NamedTuple):
+    """Hold real pictures at the size they are compared at."""
+
+    straight: Pixels
+    oblique: Pixels
+    """Turned by 45 degrees at the generated size, then made small."""
+
+
 class _Honest(NamedTuple):
     """Hold what held-out cells show, each against both pools without its own group."""
 
     ratios: npt.NDArray[np.float64]
-    """As shares of what is expected of them."""
+    """As shares of what is expected of them, without near copies of fitted cells."""
     expected: dict[object, float]
     """The ratio to be expected of each category; None: of all."""
     gate: Gate
@@ -99,12 +109,11 @@ class _Honest(NamedTuple):
 
 def _copies(pools: Pools, seed: int) -> tuple[pl.DataFrame, _Honest, Rows]:
     """Look for copies: each cell's neighbours, what honest cells show, and rows of results."""
-    small = [shrunk(pool.pixels, COMPARED_PX) for pool in (pools.generated, pools.fit)]
-    held = shrunk(pools.held_out.pixels, COMPARED_PX)
-    honest = _honest(pools, small[1], held)
-    n_near = n_neighbours_needed(len(small[1]), len(held))
-    to_fit = nearest_over_poses(small[0], small[1], n_near)
-    to_held = nearest_over_poses(small[0], held, n_near)
+    drawn = shrunk(pools.generated.pixels, COMPARED_PX)
+    fit, held = (_small(pool) for pool in (pools.fit, pools.held_out))
+    honest = _honest(pools, fit, held)
+    n_near = n_neighbours_needed(len(fit.straight), len(held.straight))
+    to_fit, to_held = (_nearest(drawn, pool, n_near) for pool in (fit, held))
     ratio = ratios(to_fit.distance[:, 0], to_held.distance[:, 0])
     categories = pools.generated.categories.tolist()
     usual = honest.expected
@@ -127,19 +136,31 @@ def _copies(pools: Pools, seed: int) -> tuple[pl.DataFrame, _Honest, Rows]:
     return neighbours, honest, [*rows, _test_row(pools, to_fit, to_held, seed)]
 
 
-def _honest(pools: Pools, fit: Pixels, held: Pixels) -> _Honest:
+def _small(pool: Pool) -> _Small:
+    """Make a pool's pictures small, straight and turned by 45 degrees."""
+    return _Small(shrunk(pool.pixels, COMPARED_PX), shrunk(oblique(pool.pixels), COMPARED_PX))
+
+
+def _nearest(
+    drawn: Pixels, pool: _Small, k: int = 1, apart: npt.NDArray[np.bool_] | None = None
+) -> Nearest:
+    return nearest_over_poses(drawn, pool.straight, k, oblique_pool=pool.oblique, apart=apart)
+
+
+def _honest(pools: Pools, fit: _Small, held: _Small) -> _Honest:
     """Look at held-out cells as if they were generated."""
     groups = [pool.cells["group"].to_numpy() for pool in (pools.held_out, pools.fit)]
     one_group = len(np.unique(groups[0])) < 2
-    own = np.eye(len(held), dtype=bool) if one_group else groups[0][:, None] == groups[0]
-    to_fit = nearest_over_poses(held, fit, apart=groups[0][:, None] == groups[1])
-    to_held = nearest_over_poses(held, held, apart=own)
+    own = np.eye(len(held.straight), dtype=bool) if one_group else groups[0][:, None] == groups[0]
+    to_fit = _nearest(held.straight, fit, apart=groups[0][:, None] == groups[1])
+    to_held = _nearest(held.straight, held, apart=own)
     found = ratios(to_fit.distance[:, 0], to_held.distance[:, 0])
     known = np.isfinite(found) & (found > 0)
     categories = pools.held_out.categories[known]
     expected = expected_by(found[known], categories)
     share = found[known] / np.array([expected[name] for name in categories.tolist()])
-    return _Honest(share, expected, gate_of(share, len(pools.generated.cells)))
+    gate = gate_of(share, len(pools.generated.cells))
+    return _Honest(share[~are_near_copies(share)], expected, gate)
 
 
 def _flag_rows(pools: Pools, flagged: npt.NDArray[np.bool_], gate: Gate) -> Rows:
@@ -227,6 +248,7 @@ def _about(
         "expected_ratio": honest.expected[None],
         "honest_ratios": honest.ratios.round(4).tolist(),
         "honest_flagged": gate.n_flagged / gate.n_honest,
+        "near_copies_across_split": gate.n_near_copies,
         "pool": _POOL.format(
             pools.fit.cells.height, pools.held_out.cells.height, honest.expected[None]
         ),

@@ -54,6 +54,17 @@ def searching_updates(recipe: GeneratorRecipe) -> int:
     return recipe.rate_trials * recipe.trial_updates
 
 
+def check_minutes(minutes: float, updates: int | None) -> None:
+    """Refuse a time that is none, or one beside a number of updates. Raises UsageError."""
+    if not 0 < minutes < 1e6:
+        raise UsageError(f"--minutes is {minutes:g}; it should be above 0. Nothing was started.")
+    if updates is not None:
+        raise UsageError(
+            f"--minutes {minutes:g} and --updates {updates} say the same thing twice. Nothing was "
+            "started. Give one of them."
+        )
+
+
 def fitting_time(
     recipe: GeneratorRecipe, minutes: float, *, n_members: int, n_categories: int, device: str
 ) -> GeneratorRecipe:
@@ -82,8 +93,7 @@ def fitting_time(
     UsageError
         If there is no time at all, or the search for rates alone takes it.
     """
-    if not 0 < minutes < 1e6:
-        raise UsageError(f"--minutes is {minutes:g}; it should be above 0. Nothing was started.")
+    check_minutes(minutes, None)
     widths = _WIDTHS if recipe.name == "small" else (None,)
     fitting: list[GeneratorRecipe] = []
     for width in widths:

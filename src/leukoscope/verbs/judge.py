@@ -10,7 +10,7 @@ from leukoscope.foundation.streams import check_seed, stream
 from leukoscope.intake.thumbnails import thumbnails
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import Dataset, read_dataset
-from leukoscope.records.judged import MEMORISED, OUTSIDE, write_judged
+from leukoscope.records.judged import MEMORISED, OUTSIDE, refuse_real, write_judged
 from leukoscope.records.judgements import Judgement, write_judgement_tables
 from leukoscope.reporting.judgement_folder import write_judgement
 from leukoscope.synthesis.features import open_judge_features
@@ -81,6 +81,7 @@ def judge(
     files.refuse_table_name(out)
     check_seed(seed)
     real, drawn = read_dataset(dataset), read_dataset(generated)
+    refuse_real(real, drawn)
     network = open_judge_features(
         features,
         size_px=size_px,

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from leukoscope.fitting.machine import choose_device
-from leukoscope.foundation import files
+from leukoscope.foundation import files, progress
 from leukoscope.models.folders import load_model
 from leukoscope.models.predictions import prediction_table
 from leukoscope.records import shapes, tables
 from leukoscope.records.dataset import read_dataset
+from leukoscope.records.lineage import is_generated
 from leukoscope.records.runs import model_folder_of
 
 
@@ -44,6 +45,10 @@ def predict(model: Path, dataset: Path, *, out: Path, device: str = "auto") -> P
     out = Path(out)
     tables.check_ending(out)
     files.refuse_unwritable(out)
+    if n_drawn := known.manifest.filter(is_generated()).height:
+        progress.note(
+            f"{n_drawn} of these cells were drawn by a generator: they are called and never scored."
+        )
     network, card = load_model(folder)
     table = prediction_table(
         known,

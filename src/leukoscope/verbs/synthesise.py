@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from leukoscope.foundation import progress
+from leukoscope.foundation import files, progress
 from leukoscope.records.dataset import read_dataset
 from leukoscope.synthesis.cells import members_of, parted
 from leukoscope.synthesis.features import open_judge_features
@@ -10,6 +10,7 @@ from leukoscope.synthesis.pace import generator_pace, in_words
 from leukoscope.synthesis.recipe import GeneratorRecipe
 from leukoscope.synthesis.recipes import (
     changed,
+    check_minutes,
     fitting_time,
     load_generator,
     searching_updates,
@@ -83,7 +84,8 @@ def synthesise(
     Raises
     ------
     UsageError
-        If a name is unknown, there is no time, or another run stands at *out*.
+        If a name is unknown, there is no time, both minutes and updates are given, or another run
+        stands at *out*.
     DataError
         If the dataset holds drawn cells or copies, a category has fewer than 16 training cells,
         there are no cells to stop by, or a picture is gone or too small.
@@ -92,6 +94,11 @@ def synthesise(
     RunError
         If a loss is not finite, the drawings become all alike, or the disk is full.
     """
+    if minutes is not None:
+        check_minutes(minutes, updates)
+    if not (Path(out) / "recipe.yaml").is_file():
+        files.refuse_existing(Path(out))
+    judge = open_judge_features(features, device=device, accept_licence=accept_licence)
     known = read_dataset(dataset)
     asked = {
         "size_px": size_px,
@@ -103,7 +110,9 @@ def synthesise(
         "seed": seed,
     }
     wanted = changed(load_generator(str(recipe)), asked)
-    members = members_of(parted(known, wanted), wanted, known)
+    # What is doubtful about the cells is told once, by the run itself.
+    with progress.noting(lambda _text: None):
+        members = members_of(parted(known, wanted), wanted, known)
     n_categories = max(len(member.categories) for member in members)
     if minutes is not None:
         wanted = _settled(wanted, Path(out)) or fitting_time(
@@ -116,7 +125,6 @@ def synthesise(
         f"{pace_s:.2g} s each: some {in_words(len(members) * n_updates * pace_s)} on this "
         "machine, if it is left alone."
     )
-    judge = open_judge_features(features, device=device, accept_licence=accept_licence)
     return synthesise_run(known, wanted, features=judge, out=Path(out), device=device)
 
 
