@@ -37,7 +37,8 @@ def oblique(pixels: NDArray[Number]) -> NDArray[Number]:
     flat = pixels.reshape(n, side * side, -1)
     made = np.empty(flat.shape, dtype=pixels.dtype)
     for rows in (slice(at, at + _ROWS) for at in range(0, n, _ROWS)):
-        parts = (flat[rows][:, at] * w[:, None] for at, w in zip(places, weights, strict=True))
+        own = flat[rows].astype(np.float32)
+        parts = (own[:, at] * w[:, None] for at, w in zip(places, weights, strict=True))
         levels = sum(parts, np.zeros(1, dtype=np.float32))
         made[rows] = np.rint(levels) if np.issubdtype(pixels.dtype, np.integer) else levels
     return made.reshape(pixels.shape)
