@@ -4,6 +4,7 @@ Started as ``python -m tests.synthesis.lives FOLDER DATASET PLAN``; the plan is 
 settings of the recipe, and what happens to each process. The answer is JSON too, on stdout.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -96,6 +97,9 @@ def _main(folder: Path, dataset: Path, plan: dict) -> list[dict]:
     from tests.synthesis import tiny  # noqa: F401  imported once, before there are children
 
     import leukoscope.synthesis.run  # noqa: F401  the same
+
+    # An optimiser's first step imports it, which takes longer than a whole fit here.
+    importlib.import_module("torch._dynamo")
 
     torch.set_num_threads(1)
     found = []

@@ -47,7 +47,7 @@ def test_killed_at_random_a_run_ends_as_if_undisturbed(phantoms, tmp_path, kind,
 
 @pytest.mark.parametrize(
     ("searching", "numbers"),
-    [(0, range(1, 8)), (0, range(8, 17)), (1, range(7, 14))],
+    [(0, range(1, 8)), (0, range(8, 16)), (1, range(7, 14))],
     ids=["begun", "fitted", "rates"],
 )
 def test_killed_between_each_two_files_a_run_ends_as_if_undisturbed(
@@ -66,7 +66,7 @@ def test_killed_between_each_two_files_a_run_ends_as_if_undisturbed(
     # All were killed up to the last write, and none after it.
     assert codes == sorted(codes, reverse=True)
     assert codes[0] == "killed"
-    assert codes[-1] == ("done" if numbers.stop == 17 else "killed")
+    assert codes[-1] == ("done" if numbers.stop == 16 else "killed")
     for number in numbers:
         assert contents(tmp_path / f"at-{number}") == contents(tmp_path / "whole"), number
 
