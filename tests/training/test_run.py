@@ -74,6 +74,7 @@ def test_a_run_folder_holds_what_the_design_says_and_nothing_else(finished, cell
     records = {"recipe.yaml", "environment.json", "dataset.json", "history.csv", "done.json"}
     assert names == records | {
         "model/model.safetensors",
+        "model/model.sha256",
         "model/model.json",
         "predictions.parquet",
     }

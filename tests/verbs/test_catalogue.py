@@ -16,14 +16,17 @@ from leukoscope.intake.sources import SOURCES
 from leukoscope.models.known import MODELS
 from leukoscope.records.catalogue import shipped_names
 from leukoscope.replication.recipe import load_study, named_studies
+from leukoscope.synthesis.recipes import NAMED as SYNTHESIS
+from leukoscope.synthesis.recipes import load_generator
 from leukoscope.training.recipes import NAMED, load_training
 
 TRAININGS = shipped_names(*NAMED)
+GENERATORS = shipped_names(*SYNTHESIS)
 
 LISTED = {
     "sources": sorted(SOURCES),
     "models": sorted(MODELS),
-    "recipes": sorted([*named_augmentations(), *TRAININGS]),
+    "recipes": sorted([*named_augmentations(), *TRAININGS, *GENERATORS]),
     "studies": named_studies(),
 }
 COLUMNS = {"models": ["name", "id", "what"], "recipes": ["name", "kind", "what"]}
@@ -50,6 +53,7 @@ def test_each_can_be_printed(kind):
     [
         ("recipes", load_augmentation, named_augmentations()),
         ("recipes", load_training, TRAININGS),
+        ("recipes", load_generator, GENERATORS),
         ("studies", load_study, named_studies()),
     ],
 )
