@@ -156,7 +156,12 @@ def test_renderings_are_scored(place):
 
 def test_generated_cells_are_no_test_cells(place):
     """With an origin and no copy's number: refused among predictions, not missed without one."""
-    made = {"cell_id": "g", "category": "band", "family": "9", "origin": "generator:run-3"}
+    made = {
+        "cell_id": "g",
+        "category": "band",
+        "family": "generator:run-3",
+        "origin": "generator:run-3",
+    }
     known = dataset_of(place(), [*ROWS, made], None)
     with pytest.raises(DataError, match=r"1 of 2 .* for example g, made from generator:run-3"):
         with_truth(calls_of(["a", "g"]), known, None)

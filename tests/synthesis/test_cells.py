@@ -178,7 +178,7 @@ def test_a_category_of_fifteen_cells_is_refused_with_the_reason(own):
     (note,) = notes
     assert note.startswith("Fewer than 100 training cells: eosinophil (35), lymphocyte (36), ")
     assert "segmented (16)" in note
-    refusal(without(15), r"segmented \(15\); at least 16 .* would learn fewer by heart")
+    refusal(without(15), r"segmented \(15\); at least 16 .* learns fewer by heart")
 
 
 def test_a_draw_that_leaves_too_few_of_a_category_is_refused(dataset):

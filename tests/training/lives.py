@@ -7,6 +7,7 @@ each. It imports torch once; every process that is to die is forked from it.
 
 import atexit
 import functools
+import importlib
 import json
 import os
 import resource
@@ -99,6 +100,8 @@ def _serve() -> None:
 
     from leukoscope.models.backbones import check_name
 
+    # An optimiser's first step imports it, which takes longer than a whole training here.
+    importlib.import_module("torch._dynamo")
     torch.set_num_threads(1)
     check_name("test_resnet")
     for line in sys.stdin:

@@ -25,16 +25,17 @@ def wait_for(path, process_is_running):
 
 # Which write each process in turn does not live to see, counted from its start, and what it was.
 # A run first names itself beside its split and writes three records; then come a history and a
-# checkpoint at every validation; the history again, the model, the predictions, that it is done.
+# checkpoint at every validation; the history again, the model and its digest, the predictions, that it is done.
 KILLS = (
     *((5, None), (7, "checkpoint.safetensors"), (4, "checkpoint.safetensors")),
     *((3, "history.csv"), (4, "checkpoint.safetensors"), (3, "history.csv")),
-    *((2, "model.safetensors"), (3, "model.json"), (4, "predictions.parquet"), (5, "done.json")),
+    *((2, "model.safetensors"), (3, "model.json"), (4, "model.sha256")),
+    *((5, "predictions.parquet"), (6, "done.json")),
 )
 
 
 def test_killed_at_its_writes_a_run_ends_as_if_undisturbed(words, tmp_path, finished):
-    """Ten processes, each killed between writing a file beside its place and putting it there."""
+    """Eleven processes, each killed between writing a file beside its place and putting it there."""
     run = tmp_path / "run"
     for write, name in KILLS:
         ended = Process(words, tmp_path, killed_at_write=write).wait()

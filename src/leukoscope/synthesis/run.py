@@ -80,6 +80,9 @@ def synthesise_run(
     with files.locked(out / "lock", wait=False):
         if is_finished(out):
             return out
+        # What a killed process was writing; the lock says that nobody writes now.
+        for left in out.rglob(".*.part"):
+            left.unlink()
         torch.set_num_threads(begun["threads"])
         keep_memory()
         store = open_store(dataset, cells, recipe.size_px)
@@ -122,8 +125,6 @@ def _fit_member(
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.part"):
-        left.unlink()
     pool = _pool(member, cells, store)
     look = partial(
         look_at,
