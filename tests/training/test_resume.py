@@ -25,7 +25,8 @@ def wait_for(path, process_is_running):
 
 # Which write each process in turn does not live to see, counted from its start, and what it was.
 # A run first names itself beside its split and writes three records; then come a history and a
-# checkpoint at every validation; the history again, the model and its digest, the predictions, that it is done.
+# checkpoint at every validation; the history again, the model and its digest, the predictions, that
+# it is done.
 KILLS = (
     *((5, None), (7, "checkpoint.safetensors"), (4, "checkpoint.safetensors")),
     *((3, "history.csv"), (4, "checkpoint.safetensors"), (3, "history.csv")),
@@ -35,7 +36,7 @@ KILLS = (
 
 
 def test_killed_at_its_writes_a_run_ends_as_if_undisturbed(words, tmp_path, finished):
-    """Eleven processes, each killed between writing a file beside its place and putting it there."""
+    """Eleven processes, each killed between writing a file and putting it in its place."""
     run = tmp_path / "run"
     for write, name in KILLS:
         ended = Process(words, tmp_path, killed_at_write=write).wait()
