@@ -109,7 +109,9 @@ def begun(name: str, cells: Cells, features: JudgeFeatures, plan: Plan, seed: in
     """Bring one side to its start; the house's widths follow from its time."""
     recipe = changed(load_generator(name), {"size_px": plan.size_px, "seed": seed})
     if name == "small":
-        recipe = fitting_time(recipe, plan.minutes, n_members=1, n_categories=1, device="cpu")
+        recipe = fitting_time(
+            recipe, plan.minutes, n_members=1, n_categories=1, device="cpu", features=features
+        )
     look = partial(
         look_at,
         stopping=cells.stopping,

@@ -3,10 +3,12 @@ from tests.synthesis.tiny import KINDS, TURNS, recipe_of
 
 from leukoscope.foundation.errors import RecipeError, UsageError
 from leukoscope.records.catalogue import shipped_names
+from leukoscope.synthesis.pace import Pace
 from leukoscope.synthesis.recipe import MOST_UPDATES, GeneratorRecipe
 from leukoscope.synthesis.recipes import (
     NAMED,
     changed,
+    filling,
     fitting_time,
     load_generator,
     searching_updates,
@@ -105,7 +107,7 @@ def test_a_hundred_times_the_time_is_far_more_updates(one_thread):
     assert 5 < settled[1].updates / settled[0].updates < 2000
     for each in settled:
         assert each.critic_width == 4
-        assert each.validate_every == max(1, min(100, each.updates // 8))
+        assert each.validate_every == min(100, -(-each.updates // 8))
 
 
 def test_members_share_the_time(one_thread):
@@ -139,6 +141,20 @@ def test_the_search_for_rates_is_part_of_the_time(one_thread):
     assert searching_updates(searching) == 10_000_000
     with pytest.raises(UsageError, match="the search for rates takes 10000000"):
         fitting_time(searching, 1, n_members=1, n_categories=1, device="cpu")
+
+
+@pytest.mark.parametrize("seconds", [1, 10, 100, 1000, 10_000])
+@pytest.mark.parametrize("look_s", [0, 0.01, 1, 100])
+def test_what_fits_a_time_fills_it_and_no_more(seconds, look_s):
+    """Updates and looks together; where looks would take more than half, updates have half."""
+    pace = Pace(0.1, look_s)
+    timed = filling(seconds, recipe_of(validate_every=100), pace)
+    assert timed.validate_every == min(100, -(-timed.updates // 8))
+    if 8 * look_s <= seconds / 2:
+        assert pace.of(timed) <= seconds + look_s + pace.update_s
+        assert pace.of(timed) >= 0.8 * seconds - 4 * look_s
+    else:
+        assert 0.1 * timed.updates <= seconds / 2
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])

@@ -265,8 +265,8 @@ def generator_rows(
     places = every_place(recipe, folds)
     done = [place for place in places if is_finished(run_folder(out, place))]
     stated = recipe.generator_of(*places[0])
-    seconds = generator_pace(stated, n_categories, device) * stated.updates
-    basis = "some updates timed on this machine now; without rate trials, sampling and judging"
+    seconds = generator_pace(stated, n_categories, device).of(stated)
+    basis = "some updates timed on this machine now; without looks, sampling and judging"
     return [
         ("generators", len(places), "fits", f"{len(done)} of them finished in {out}"),
         ("time of the generators", seconds * (len(places) - len(done)) / 3600, "hours", basis),

@@ -34,11 +34,11 @@ class Answer(NamedTuple):
 def likeness_of(page: JudgementPage) -> Likeness:
     """Tell how like real cells the generated ones are.
 
-    ``far``: KID, precision or recall tells them, and precision or recall is under half of what
-    real cells reach. ``near``: KID tells them, and neither is. ``alike``: KID does not, its
-    interval reaching that of two halves of real cells; those of precision and recall reach what
-    real cells reach; at least :data:`FEWEST_HELD_OUT` cells judge, by a network that was trained.
-    ``unknown``: KID does not, but one of these lacks; see :func:`doubts`.
+    KID tells them where its interval does not reach that of two halves of real cells; precision
+    or recall where its own does not reach what real cells reach. ``far``: precision or recall is
+    under half of what real cells reach. ``near``: one of the three tells them, and neither is.
+    ``alike``: none does, though at least :data:`FEWEST_HELD_OUT` cells judge, by a network that
+    was trained. ``unknown``: none does, but what could lacks; see :func:`doubts`.
     """
     kid, floor = (number_of(page, arm, "kid") for arm in (GENERATED, REAL))
     if kid is None or kid.value is None or floor is None or floor.value is None:
@@ -49,6 +49,8 @@ def likeness_of(page: JudgementPage) -> Likeness:
         return "near" if near else "far"
     if any(share is not None and share < NEAR_SHARE for share in shares):
         return "far"
+    if _falls_short(page):
+        return "near"
     return "unknown" if doubts(page) else "alike"
 
 
@@ -66,8 +68,6 @@ def doubts(page: JudgementPage) -> list[str]:
         own, reference = (number_of(page, arm, metric) for arm in (GENERATED, REAL))
         if own is None or own.value is None or reference is None or reference.value is None:
             found.append(f"{metric} was not measured")
-        elif _highest(own) < _lowest(reference):
-            found.append(f"{metric} falls short of what real cells reach")
     return found
 
 
@@ -294,6 +294,17 @@ def _on_random(page: JudgementPage) -> list[str]:
             "texture, and miss much that a trained network or an eye would see."
         )
     ]
+
+
+def _falls_short(page: JudgementPage) -> bool:
+    """Tell whether precision or recall is surely below what real cells reach."""
+    for metric in ("precision", "recall"):
+        own, reference = (number_of(page, arm, metric) for arm in (GENERATED, REAL))
+        if own is None or own.value is None or reference is None or reference.value is None:
+            continue
+        if _highest(own) < _lowest(reference):
+            return True
+    return False
 
 
 def _is_random(page: JudgementPage) -> bool:

@@ -1,5 +1,6 @@
 """Recipes of generators by name or from a file, and one that fits the time there is."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from leukoscope.foundation import progress
 from leukoscope.foundation.errors import UsageError, unknown_name
 from leukoscope.records.catalogue import read_shipped, shipped_names
-from leukoscope.synthesis.pace import generator_pace
+from leukoscope.synthesis.features import JudgeFeatures
+from leukoscope.synthesis.pace import Pace, generator_pace
 from leukoscope.synthesis.recipe import MOST_UPDATES, GeneratorRecipe
 
 NAMED = ("leukoscope.synthesis", "named")
@@ -16,6 +18,8 @@ NAMED = ("leukoscope.synthesis", "named")
 _WIDTHS = (16, 24, 32, 48, 64)
 _ENOUGH = 4000
 """Updates below which a wider generator is no better."""
+_LOOKS = 8
+"""A fit too short for this many looks as the recipe spaces them is looked at about so often."""
 
 
 def load_generator(name_or_path: str) -> GeneratorRecipe:
@@ -66,7 +70,13 @@ def check_minutes(minutes: float, updates: int | None) -> None:
 
 
 def fitting_time(
-    recipe: GeneratorRecipe, minutes: float, *, n_members: int, n_categories: int, device: str
+    recipe: GeneratorRecipe,
+    minutes: float,
+    *,
+    n_members: int,
+    n_categories: int,
+    device: str,
+    features: JudgeFeatures | None = None,
 ) -> GeneratorRecipe:
     """Choose how much is done in a time, and of the house's own recipe how wide it is.
 
@@ -82,6 +92,8 @@ def fitting_time(
         What one draws.
     device : str
         ``auto``, ``cpu`` …
+    features : JudgeFeatures, optional
+        What describes drawings at each look; without them looks are not counted.
 
     Returns
     -------
@@ -98,12 +110,11 @@ def fitting_time(
     fitting: list[GeneratorRecipe] = []
     for width in widths:
         wide = changed(recipe, {"generator_width": width, "critic_width": width and 2 * width})
-        pace_s = generator_pace(wide, n_categories, device)
-        updates = _updates_in(minutes * 60 / n_members / pace_s, wide)
-        if fitting and updates < _ENOUGH:
+        pace = generator_pace(wide, n_categories, device, features)
+        timed = filling(minutes * 60 / n_members, wide, pace)
+        if fitting and timed.updates < _ENOUGH:
             break
-        every = max(1, min(recipe.validate_every, updates // 8))
-        fitting.append(changed(wide, {"updates": updates, "validate_every": every}))
+        fitting.append(timed)
     chosen = fitting[-1]
     progress.note(
         f"In {minutes:g} minutes there is time for {chosen.updates} updates of {n_members} "
@@ -112,13 +123,22 @@ def fitting_time(
     return chosen
 
 
-def _updates_in(room: float, recipe: GeneratorRecipe) -> int:
-    """Count the updates left in a room of so many when rates have been searched."""
-    searching = searching_updates(recipe)
-    if searching and searching >= room:
+def filling(seconds: float, recipe: GeneratorRecipe, pace: Pace) -> GeneratorRecipe:
+    """Give a recipe the updates that one generator has time for, looked at often enough."""
+    left = seconds - recipe.rate_trials * (pace.look_s + recipe.trial_updates * pace.update_s)
+    if recipe.rate_trials and left <= 0:
         raise UsageError(
-            f"In this time there is room for {room:.0f} updates of a generator, and the search for "
-            f"rates takes {searching}. Nothing was started. Give more --minutes, or a recipe with "
-            "fewer rate_trials."
+            f"There are {seconds:.0f} seconds for a generator, and the search for rates takes "
+            f"{searching_updates(recipe)} updates of {pace.update_s:.2g} s. Nothing was started. "
+            "Give more --minutes, or a recipe with fewer rate_trials."
         )
-    return max(1, min(MOST_UPDATES, int(room - searching)))
+    often = int(left / (pace.update_s + pace.look_s / recipe.validate_every))
+    updates = often if often >= _LOOKS * recipe.validate_every else _few(left, pace)
+    updates = max(1, min(MOST_UPDATES, updates))
+    every = min(recipe.validate_every, math.ceil(updates / _LOOKS))
+    return changed(recipe, {"updates": updates, "validate_every": every})
+
+
+def _few(seconds: float, pace: Pace) -> int:
+    """Count the updates that leave time for eight looks, or half the time where these take more."""
+    return int(max(seconds - _LOOKS * pace.look_s, seconds / 2) / pace.update_s)

@@ -1,4 +1,4 @@
-"""The life of a generator's run folder: begun, gone on with, finished; never overwritten."""
+"""A run of generators: each fitted inside the training split, its folder left finished."""
 
 import hashlib
 import time
@@ -13,7 +13,14 @@ import torch
 from safetensors.torch import save
 
 from leukoscope.fitting.averaging import Average
-from leukoscope.fitting.machine import choose_device, choose_precision, describe, keep_memory
+from leukoscope.fitting.life import (
+    begin_run,
+    finish_run,
+    other_settings,
+    refuse_other_run,
+    working,
+)
+from leukoscope.fitting.machine import choose_device, choose_precision
 from leukoscope.foundation import files, progress
 from leukoscope.foundation.errors import RecipeError, UsageError
 from leukoscope.intake.store import PixelStore, open_store
@@ -72,19 +79,14 @@ def synthesise_run(
     members = members_of(cells, recipe, dataset)
     facts = _facts(dataset, cells, members, features)
     chosen = choose_device(device)
-    _refuse_other_run(out, recipe, facts)
+    refuse_other_run(out, partial(_differing, out, recipe, facts))
     if is_finished(out):
         return out
     begun = _begin(dataset, recipe, facts, cells, out, chosen)
     started = time.monotonic()
-    with files.locked(out / "lock", wait=False):
+    with working(out, begun["threads"]):
         if is_finished(out):
             return out
-        # What a killed process was writing; the lock says that nobody writes now.
-        for left in out.rglob(".*.part"):
-            left.unlink()
-        torch.set_num_threads(begun["threads"])
-        keep_memory()
         store = open_store(dataset, cells, recipe.size_px)
         for member in members:
             _fit_member(member, cells, store, recipe, features, out, chosen, begun["precision"])
@@ -215,37 +217,21 @@ def _begin(
     out: Path,
     device: torch.device,
 ) -> dict[str, Any]:
-    if (out / "environment.json").is_file():
-        environment: dict[str, Any] = files.read_json(out / "environment.json")
-        return environment
-    environment = describe(device, choose_precision(device))
-    mark_used(dataset, recipe.split, out)
-
-    def build(folder: Path) -> None:
+    def lay_down(folder: Path) -> None:
+        mark_used(dataset, recipe.split, out)
         write_recipe(folder / "recipe.yaml", recipe)
         files.write_json(folder / "dataset.json", facts)
         tables.write_both(folder, "cells", cells.select(*shapes.FITTED.columns), shapes.FITTED)
-        files.write_json(folder / "environment.json", environment)
 
-    files.build_folder(out, build)
-    return environment
+    return begin_run(out, device, choose_precision(device), lay_down)
 
 
-def _refuse_other_run(out: Path, recipe: GeneratorRecipe, facts: dict[str, Any]) -> None:
-    if not (out / "environment.json").is_file():
-        files.refuse_existing(out)
-        return
-    stored = begun_recipe(out)
-    names = GeneratorRecipe.model_fields
-    other = [name for name in names if getattr(stored, name) != getattr(recipe, name)]
+def _differing(out: Path, recipe: GeneratorRecipe, facts: dict[str, Any]) -> list[str]:
+    """Name what differs between the fit that was begun in a folder and one asked for."""
+    other = other_settings(begun_recipe(out), recipe)
     begun = files.read_json(out / "dataset.json")
     said = {"cells_digest": "the cells", "features": "the features that choose among its stages"}
-    other += [word for name, word in said.items() if begun.get(name) != facts[name]]
-    if other:
-        raise UsageError(
-            f"{out} holds another run: {', '.join(other)} differ. It was left untouched. "
-            "Give --out a new name, or the options it was started with."
-        )
+    return other + [word for name, word in said.items() if begun.get(name) != facts[name]]
 
 
 def _card(
@@ -283,9 +269,7 @@ def _finish(recipe: GeneratorRecipe, members: Sequence[Member], out: Path, secon
         member.name: files.read_json(member_folder(out, member.name) / "ended.json")
         for member in members
     }
-    facts = {"recipe_id": recipe.recipe_id, "members": ended}
-    files.write_json(out / "done.json", facts | {"seconds_since_last_start": round(seconds, 1)})
-    (out / "lock").unlink(missing_ok=True)
+    finish_run(out, {"recipe_id": recipe.recipe_id, "members": ended}, seconds)
     for name, each in ended.items():
         progress.note(
             f"{name}: the generator of update {each['best']['update']} of {each['updates']} is "

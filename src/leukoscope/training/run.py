@@ -1,8 +1,9 @@
-"""The life of a run folder: begun, gone on with, finished; never overwritten."""
+"""A training run: fitted, its test split predicted once, its folder left finished."""
 
 import hashlib
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +12,15 @@ import polars as pl
 import torch
 from torch import nn
 
-from leukoscope.fitting.machine import choose_device, choose_precision, describe, keep_memory
+from leukoscope.fitting.life import (
+    begin_run,
+    finish_run,
+    other_settings,
+    refuse_other_run,
+    working,
+)
+from leukoscope.fitting.machine import choose_device, choose_precision
 from leukoscope.foundation import files
-from leukoscope.foundation.errors import UsageError
 from leukoscope.intake.store import open_store
 from leukoscope.models.backbones import build, check_size
 from leukoscope.models.cards import WeightsCard, refuse_other_categories
@@ -105,20 +112,17 @@ def train_run(
     del divided
     facts = _facts(dataset, sides, generators)
     chosen = choose_device(device)
-    _refuse_other_run(out, recipe, facts)
+    refuse_other_run(out, partial(_differing, out, recipe, facts))
     if is_finished(out):
         return out
     # Built before anything is written: weights or a size that do not fit leave nothing behind.
     network, digest = _starting_network(dataset, recipe, weights)
     begun = _begin(dataset, recipe, facts, out, chosen)
     started = time.monotonic()
-    with files.locked(out / "lock", wait=False):
+    with working(out, begun["threads"]):
         if is_finished(out):
             # Another process ended it after the question above was asked.
             return out
-        _sweep(out)
-        torch.set_num_threads(begun["threads"])
-        keep_memory()
         fitted = _fitted(
             dataset, sides, recipe, network, out=out, device=chosen, precision=begun["precision"]
         )
@@ -207,47 +211,26 @@ def _begin(
     device: torch.device,
 ) -> dict[str, Any]:
     """Lay the run folder down, or read what was fixed when it was."""
-    if (out / "environment.json").is_file():
-        environment: dict[str, Any] = files.read_json(out / "environment.json")
-        return environment
     wanted = recipe.precision if isinstance(recipe, TrainingRecipe) else "float32"
     precision = choose_precision(device) if wanted == "auto" else wanted
-    environment = describe(device, precision)
-    mark_used(dataset, recipe.split, out)
 
-    def build(folder: Path) -> None:
+    def lay_down(folder: Path) -> None:
+        mark_used(dataset, recipe.split, out)
         write_recipe(folder / "recipe.yaml", recipe)
         files.write_json(folder / "dataset.json", facts)
-        files.write_json(folder / "environment.json", environment)
 
-    files.build_folder(out, build)
-    return environment
+    return begin_run(out, device, precision, lay_down)
 
 
-def _refuse_other_run(out: Path, recipe: FitRecipe, facts: dict[str, Any]) -> None:
-    if not (out / "environment.json").is_file():
-        files.refuse_existing(out)
-        return
-    stored = load_training(str(out / "recipe.yaml"))
-    names = type(recipe).model_fields | type(stored).model_fields
-    other = [name for name in names if getattr(stored, name, None) != getattr(recipe, name, None)]
+def _differing(out: Path, recipe: FitRecipe, facts: dict[str, Any]) -> list[str]:
+    """Name what differs between the run that was begun in a folder and one asked for."""
+    other = other_settings(load_training(str(out / "recipe.yaml")), recipe)
     begun = files.read_json(out / "dataset.json")
     if begun["manifest_digest"] != facts["manifest_digest"]:
         other.append("the dataset's cells")
     elif begun["split_digest"] != facts["split_digest"]:
         other.append("the cells of its split")
-    if other:
-        raise UsageError(
-            f"{out} holds another run: {', '.join(other)} differ. It was left untouched. "
-            "Give --out a new name, or the options it was started with."
-        )
-
-
-def _sweep(out: Path) -> None:
-    """Remove what a killed process was writing; the lock says that nobody writes now."""
-    for folder in (out, out / "model"):
-        for left in folder.glob(".*.part"):
-            left.unlink()
+    return other
 
 
 def _starting_network(
@@ -327,7 +310,4 @@ def _finish(
     counts = {f"n_{name}": part.height for name, part in sides.items()}
     if n_generated := sides["train"].filter(is_generated()).height:
         counts["n_generated"] = n_generated
-    facts = {"recipe_id": recipe.recipe_id} | found | counts
-    files.write_json(out / "done.json", facts | {"seconds_since_last_start": round(seconds, 1)})
-    (out / "checkpoint.safetensors").unlink(missing_ok=True)
-    (out / "lock").unlink(missing_ok=True)
+    finish_run(out, {"recipe_id": recipe.recipe_id} | found | counts, seconds)

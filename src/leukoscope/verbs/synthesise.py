@@ -116,14 +116,19 @@ def synthesise(
     n_categories = max(len(member.categories) for member in members)
     if minutes is not None:
         wanted = _settled(wanted, Path(out)) or fitting_time(
-            wanted, minutes, n_members=len(members), n_categories=n_categories, device=device
+            wanted,
+            minutes,
+            n_members=len(members),
+            n_categories=n_categories,
+            device=device,
+            features=judge,
         )
-    pace_s = generator_pace(wanted, n_categories, device)
+    pace = generator_pace(wanted, n_categories, device, judge)
     n_updates = wanted.updates + searching_updates(wanted)
     progress.note(
         f"{len(members)} generator{'s' * (len(members) > 1)}, {n_updates} updates of "
-        f"{pace_s:.2g} s each: some {in_words(len(members) * n_updates * pace_s)} on this "
-        "machine, if it is left alone."
+        f"{pace.update_s:.2g} s each, looked at every {wanted.validate_every}: some "
+        f"{in_words(len(members) * pace.of(wanted))} on this machine, if it is left alone."
     )
     return synthesise_run(known, wanted, features=judge, out=Path(out), device=device)
 
