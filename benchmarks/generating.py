@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     changes: dict[str, int]
 
 
-FULL = Plan(512, {32: 12, 64: 8}, memory_updates=200, gpu_updates=50, changes={})
+FULL = Plan(512, {32: 12, 64: 8}, memory_updates=60, gpu_updates=50, changes={})
 SMALL = {"generator_width": 8, "critic_width": 8, "batch_size": 8}
 QUICK = Plan(64, {32: 1}, memory_updates=4, gpu_updates=2, changes=SMALL)
 
@@ -141,7 +141,7 @@ def compare(size_px: int, plan: Plan) -> dict[str, Any]:
 
 
 def memory(size_px: int, plan: Plan) -> dict[str, Any]:
-    """Take anonymous memory at every twentieth of many updates."""
+    """Take anonymous memory twenty times over the updates."""
     keep_memory()
     recipe = recipe_for(size_px, plan)
     pool = pool_of(recipe, plan.n_cells)

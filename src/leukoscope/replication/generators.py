@@ -62,8 +62,11 @@ def check_generator(recipe: StudyRecipe, dataset: Dataset, folds: Folds) -> None
         If a category has too few cells to be fitted to, validation has too few to stop and judge,
         or the dataset holds copies or generated cells already.
     """
+    # What is doubtful about one fold's cells mostly is of the next one's: it is told once.
+    said: dict[str, None] = {}
     for fold in folds:
-        cells = parted(dataset, recipe.generator_of(0, fold))
+        with progress.noting(said.setdefault):
+            cells = parted(dataset, recipe.generator_of(0, fold))
         n_judging = cells.filter(part="judge").height
         if n_judging < FEWEST:
             raise DataError(
@@ -71,6 +74,8 @@ def check_generator(recipe: StudyRecipe, dataset: Dataset, folds: Folds) -> None
                 f"{FEWEST} are needed. Nothing was started. Split with a larger "
                 "--validation-share, or into fewer folds."
             )
+    for sentence in said:
+        progress.note(sentence)
 
 
 def needed(recipe: StudyRecipe, divided: pl.DataFrame, place: Place) -> dict[str, int]:
