@@ -129,6 +129,14 @@ def test_a_misspelt_key_names_its_place_and_the_near_key(place, tmp_path):
     assert f"Did you mean {near}" in str(caught.value)
 
 
+def test_every_misspelt_key_is_told_at_once():
+    """So that a person mends them in one go."""
+    with pytest.raises(RecipeError) as caught:
+        Smear.from_mapping({"nme": "x", "last": {"color": "red"}, "wrd": 1}, where="r.yaml")
+    assert str(caught.value).count("is not a key") == 1
+    assert all(name in str(caught.value) for name in ("nme", "last.color", "wrd"))
+
+
 @pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
 def test_a_number_that_is_none_is_refused(tmp_path, number):
     """NaN and infinity have no place in a recipe, wherever they stand."""

@@ -7,6 +7,7 @@ from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from leukoscope.foundation import files
 from leukoscope.foundation.errors import RecipeError, SchemaError, unknown_name
@@ -134,17 +135,23 @@ def _describe(error: ValidationError, recipe: type[BaseModel]) -> str:
     errors = error.errors(include_url=False)
     # A misspelt key that is required is also missing: name what was written, not what was not.
     first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"])
+    place = _place(first)
     if first["type"] == "extra_forbidden":
         known = _fields_at(recipe, first["loc"][:-1])
         hint = unknown_name("key", str(first["loc"][-1]), known)
-        return f"{place} is not a key of {recipe.__name__}. {hint}"
+        more = [_place(each) for each in errors if each["type"] == "extra_forbidden"][1:]
+        too = f" Nor is {', '.join(more)}." if more else ""
+        return f"{place} is not a key of {recipe.__name__}. {hint}{too}"
     seen = f"; seen {first['input']!r}"
     # A whole mapping would bury the sentence.
     if first["type"] == "missing" or isinstance(first["input"], dict | BaseModel):
         seen = ""
     said = first["msg"].removeprefix("Value error, ")
     return f"{place or recipe.__name__}: {said}{seen}. Nothing was started."
+
+
+def _place(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"])
 
 
 def _fields_at(recipe: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
