@@ -9,10 +9,9 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 
 # Read by the libraries when they are first imported, here or in a process a test starts. Tests
-# work on small arrays, where more threads only wait for each other.
-THREADS = str(min(4, os.cpu_count() or 1))
+# work on small arrays, in as many processes as there are cores: more threads wait for each other.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
-    os.environ.setdefault(variable, THREADS)
+    os.environ.setdefault(variable, "1")
 os.environ["MPLBACKEND"] = "Agg"
 # Threads that wait by spinning take the other processes' time where a machine is shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

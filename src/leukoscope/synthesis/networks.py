@@ -10,6 +10,7 @@ from torch.nn.functional import glu, one_hot
 from torch.nn.utils.parametrizations import spectral_norm
 
 from leukoscope.models.backbones import seeded
+from leukoscope.synthesis.layers import DoublingConvolution
 from leukoscope.synthesis.recipe import GeneratorRecipe
 
 _START_PX, _MOST = 4, 8
@@ -167,21 +168,21 @@ class _Norm(nn.Module):
 class _Gated(nn.Module):
     def __init__(self, wide: int, narrow: int, n_categories: int) -> None:
         super().__init__()
-        self.layer = nn.Conv2d(wide, 2 * narrow, 3, padding=1, bias=False)
+        self.layer = DoublingConvolution(wide, 2 * narrow, bias=False)
         self.norm = _Norm(2 * narrow, n_categories)
 
     def forward(self, maps: Tensor, categories: Tensor) -> Tensor:
-        return glu(self.norm(self.layer(_doubled(maps)), categories), dim=1)
+        return glu(self.norm(self.layer(maps), categories), dim=1)
 
 
 class _Plain(nn.Module):
     def __init__(self, wide: int, narrow: int, n_categories: int) -> None:
         super().__init__()
-        self.layer = nn.Conv2d(wide, narrow, 3, padding=1, bias=False)
+        self.layer = DoublingConvolution(wide, narrow, bias=False)
         self.norm = _Norm(narrow, n_categories)
 
     def forward(self, maps: Tensor, categories: Tensor) -> Tensor:
-        return nn.functional.leaky_relu(self.norm(self.layer(_doubled(maps)), categories), _SLOPE)
+        return nn.functional.leaky_relu(self.norm(self.layer(maps), categories), _SLOPE)
 
 
 class _Transposed(nn.Module):
@@ -205,17 +206,12 @@ class _Spread(nn.Module):
         return torch.cat([maps, added.expand(-1, 1, *maps.shape[2:])], dim=1)
 
 
-def _doubled(maps: Tensor) -> Tensor:
-    return nn.functional.interpolate(maps, scale_factor=2, mode="nearest")
-
-
 def _last_layer(kind: str, channels: int) -> nn.Module:
     if kind == "transposed":
         return nn.ConvTranspose2d(channels, 3, 4, stride=2, padding=1)
-    convolution = nn.Conv2d(channels, 3, 3, padding=1)
     if kind == "gated":
-        return convolution
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
+        return nn.Conv2d(channels, 3, 3, padding=1)
+    return DoublingConvolution(channels, 3, bias=True)
 
 
 def _critic_body(recipe: GeneratorRecipe) -> nn.Sequential:

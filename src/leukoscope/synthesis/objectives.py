@@ -1,9 +1,12 @@
 """What critic and generator make small."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, relu, softplus
 
+from leukoscope.synthesis.layers import is_piecewise_linear, slope_of
 from leukoscope.synthesis.networks import Critic
 from leukoscope.synthesis.recipe import GeneratorRecipe
 
@@ -65,9 +68,12 @@ def slope_at(critic: Critic, real: Tensor, categories: Tensor) -> Tensor:
 
 
 def _squares(critic: Critic, pictures: Tensor, categories: Tensor) -> Tensor:
-    pictures = pictures.detach().requires_grad_(True)
-    scores = critic(pictures, categories).sum()
-    (slope,) = torch.autograd.grad(scores, pictures, create_graph=True)
+    if isinstance(critic, Critic) and is_piecewise_linear(critic.body):
+        slope = slope_of(critic.body, partial(critic.scores, categories=categories), pictures)
+    else:
+        pictures = pictures.detach().requires_grad_(True)
+        scores = critic(pictures, categories).sum()
+        (slope,) = torch.autograd.grad(scores, pictures, create_graph=True)
     return slope.float().square().sum(dim=(1, 2, 3))
 
 
