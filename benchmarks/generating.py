@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     changes: dict[str, int]
 
 
-FULL = Plan(512, {32: 12, 64: 8}, memory_updates=24, gpu_updates=50, changes={})
+FULL = Plan(512, {32: 12, 64: 8}, memory_updates=60, gpu_updates=50, changes={})
 SMALL = {"generator_width": 8, "critic_width": 8, "batch_size": 8}
 QUICK = Plan(64, {32: 1}, memory_updates=4, gpu_updates=2, changes=SMALL)
 
