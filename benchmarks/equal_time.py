@@ -110,7 +110,13 @@ def begun(name: str, cells: Cells, features: JudgeFeatures, plan: Plan, seed: in
     recipe = changed(load_generator(name), {"size_px": plan.size_px, "seed": seed})
     if name == "small":
         recipe = fitting_time(
-            recipe, plan.minutes, n_members=1, n_categories=1, device="cpu", features=features
+            recipe,
+            plan.minutes,
+            n_members=1,
+            n_categories=1,
+            device="cpu",
+            features=features,
+            n_stopping=len(cells.stopping.codes),
         )
     look = partial(
         look_at,

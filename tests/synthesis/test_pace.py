@@ -31,7 +31,7 @@ def test_a_look_is_timed_where_its_features_are_known():
     features = open_judge_features(None, size_px=32)
     assert generator_pace(recipe_of(), 3, "cpu").look_s == 0
     before = torch.random.get_rng_state()
-    assert 0 < generator_pace(recipe_of(), 3, "cpu", features).look_s < 60
+    assert 0 < generator_pace(recipe_of(), 3, "cpu", features=features).look_s < 60
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

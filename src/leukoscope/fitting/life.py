@@ -98,7 +98,8 @@ def working(out: Path, threads: int) -> Iterator[None]:
     with files.locked(out / _LOCK, wait=False):
         # What a killed process was writing; the lock says that nobody writes now.
         for left in out.rglob(".*.part"):
-            left.unlink()
+            if left.is_file():
+                left.unlink()
         torch.set_num_threads(threads)
         keep_memory()
         yield

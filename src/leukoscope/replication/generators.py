@@ -21,7 +21,7 @@ from leukoscope.records.runs import is_finished
 from leukoscope.replication.folds import Folds, sides_of
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.replication.units import place_name
-from leukoscope.synthesis.cells import parted
+from leukoscope.synthesis.cells import members_of, parted
 from leukoscope.synthesis.features import JudgeFeatures
 from leukoscope.synthesis.judge import judge_generated
 from leukoscope.synthesis.pace import generator_pace
@@ -264,13 +264,16 @@ def _judged_row(out: Path, place: Place) -> dict[str, Any]:
 
 
 def generator_rows(
-    recipe: StudyRecipe, folds: Folds, out: Path, n_categories: int, device: str
+    recipe: StudyRecipe, folds: Folds, out: Path, dataset: Dataset, device: str
 ) -> list[tuple[str, float | None, str, str]]:
     """Say for a plan how many generators a study fits, and what their fits would take."""
     places = every_place(recipe, folds)
     done = [place for place in places if is_finished(run_folder(out, place))]
     stated = recipe.generator_of(*places[0])
-    seconds = generator_pace(stated, n_categories, device).of(stated)
+    with progress.noting(lambda _text: None):
+        members = members_of(parted(dataset, stated), stated, dataset)
+    n_categories = max(len(member.categories) for member in members)
+    seconds = len(members) * generator_pace(stated, n_categories, device).of(stated)
     basis = "some updates timed on this machine now; without looks, sampling and judging"
     return [
         ("generators", len(places), "fits", f"{len(done)} of them finished in {out}"),

@@ -97,7 +97,7 @@ def plan_study(
     counts = {str(side): part.height for (side,), part in divided.group_by("split")}
     rows = [*_work(recipe, out, dataset, folds, counts, device)]
     if recipe.generator is not None:
-        rows += generator_rows(recipe, folds, out, len(dataset.card.categories), device)
+        rows += generator_rows(recipe, folds, out, dataset, device)
     rows += _sight(recipe, _tested(recipe, dataset, folds, divided, test), pilot)
     return pl.DataFrame(rows, schema=PLAN, orient="row")
 

@@ -49,7 +49,7 @@ def likeness_of(page: JudgementPage) -> Likeness:
         return "near" if near else "far"
     if any(share is not None and share < NEAR_SHARE for share in shares):
         return "far"
-    if _falls_short(page):
+    if _falls_short(page) and all(share is not None for share in shares):
         return "near"
     return "unknown" if doubts(page) else "alike"
 

@@ -41,7 +41,8 @@ def slope_of(body: nn.Sequential, score: Callable[[Tensor], Tensor], pictures: T
 
     The chain is taken back layer by layer, each from an input of its own. Of a piecewise linear
     body the slope does not hang on what a layer was given, only on weights: taken through one
-    graph, torch computes that as zeros and takes these back through every convolution again.
+    graph, torch computes that as zeros and takes these back through every convolution again. Here
+    the zeros end at the layer.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from leukoscope.synthesis.loop import Fit, Pool, begin, one_update
 from leukoscope.synthesis.recipe import GeneratorRecipe
 
 _TIMED, _LONG_S = 20, 20.0
-_SEEN = 64
+_STOPPING = 64
 
 
 class Pace(NamedTuple):
@@ -38,7 +38,9 @@ def generator_pace(
     recipe: GeneratorRecipe,
     n_categories: int,
     device: str,
+    *,
     features: JudgeFeatures | None = None,
+    n_stopping: int = _STOPPING,
 ) -> Pace:
     """Time up to 20 updates of a fit and a look at what it draws; nothing is written.
 
@@ -52,6 +54,8 @@ def generator_pace(
         ``auto``, ``cpu`` …
     features : JudgeFeatures, optional
         What describes drawings at each look; without them looks are not timed.
+    n_stopping : int
+        Cells that drawings are held against at a look; as many are drawn, or more.
 
     Returns
     -------
@@ -72,8 +76,9 @@ def generator_pace(
         start = time.perf_counter()
         one_update(state, pool, recipe, chosen, choose_precision(chosen))
         seconds.append(time.perf_counter() - start)
-    looked = 0.0 if features is None else _look_time(state, recipe, n_categories, features)
-    return Pace(median(seconds[2:]), looked)
+    if features is None:
+        return Pace(median(seconds[2:]), 0.0)
+    return Pace(median(seconds[2:]), _look_time(state, recipe, n_categories, features, n_stopping))
 
 
 def in_words(seconds: float) -> str:
@@ -84,9 +89,9 @@ def in_words(seconds: float) -> str:
 
 
 def _look_time(
-    state: Fit, recipe: GeneratorRecipe, n_categories: int, features: JudgeFeatures
+    state: Fit, recipe: GeneratorRecipe, n_categories: int, features: JudgeFeatures, n: int
 ) -> float:
-    shape, codes = (_SEEN, recipe.size_px, recipe.size_px, 3), np.arange(_SEEN) % n_categories
+    shape, codes = (n, recipe.size_px, recipe.size_px, 3), np.arange(n) % n_categories
     pixels = stream(0, "pace", "look").integers(0, 256, shape, dtype=np.uint8)
     stopping = Stopping(pixels, codes, features.of(pixels))
     generator = state.networks.generator

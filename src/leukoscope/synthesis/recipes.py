@@ -19,7 +19,7 @@ _WIDTHS = (16, 24, 32, 48, 64)
 _ENOUGH = 4000
 """Updates below which a wider generator is no better."""
 _LOOKS = 8
-"""A fit too short for this many looks as the recipe spaces them is looked at about so often."""
+"""A fit too short for this many looks as the recipe spaces them is looked at so often at most."""
 
 
 def load_generator(name_or_path: str) -> GeneratorRecipe:
@@ -77,6 +77,7 @@ def fitting_time(
     n_categories: int,
     device: str,
     features: JudgeFeatures | None = None,
+    n_stopping: int = 64,
 ) -> GeneratorRecipe:
     """Choose how much is done in a time, and of the house's own recipe how wide it is.
 
@@ -94,11 +95,14 @@ def fitting_time(
         ``auto``, ``cpu`` …
     features : JudgeFeatures, optional
         What describes drawings at each look; without them looks are not counted.
+    n_stopping : int
+        Cells that drawings are held against at a look.
 
     Returns
     -------
     GeneratorRecipe
-        With ``updates``; they are fixed from here on, so that a run goes on to the same end.
+        With ``updates`` and ``validate_every``; they are fixed from here on, so that a run goes on
+        to the same end.
 
     Raises
     ------
@@ -110,8 +114,14 @@ def fitting_time(
     fitting: list[GeneratorRecipe] = []
     for width in widths:
         wide = changed(recipe, {"generator_width": width, "critic_width": width and 2 * width})
-        pace = generator_pace(wide, n_categories, device, features)
-        timed = filling(minutes * 60 / n_members, wide, pace)
+        pace = generator_pace(wide, n_categories, device, features=features, n_stopping=n_stopping)
+        try:
+            timed = filling(minutes * 60 / n_members, wide, pace)
+        except UsageError:
+            # A narrower one has time for its search; the narrowest of all says so if it has none.
+            if fitting:
+                break
+            raise
         if fitting and timed.updates < _ENOUGH:
             break
         fitting.append(timed)
@@ -129,16 +139,16 @@ def filling(seconds: float, recipe: GeneratorRecipe, pace: Pace) -> GeneratorRec
     if recipe.rate_trials and left <= 0:
         raise UsageError(
             f"There are {seconds:.0f} seconds for a generator, and the search for rates takes "
-            f"{searching_updates(recipe)} updates of {pace.update_s:.2g} s. Nothing was started. "
+            f"{searching_updates(recipe)} updates of {pace.update_s:.2g} s and "
+            f"{recipe.rate_trials} looks of {pace.look_s:.2g} s. Nothing was started. "
             "Give more --minutes, or a recipe with fewer rate_trials."
         )
     often = int(left / (pace.update_s + pace.look_s / recipe.validate_every))
-    updates = often if often >= _LOOKS * recipe.validate_every else _few(left, pace)
-    updates = max(1, min(MOST_UPDATES, updates))
-    every = min(recipe.validate_every, math.ceil(updates / _LOOKS))
+    if often >= _LOOKS * recipe.validate_every:
+        return changed(recipe, {"updates": min(MOST_UPDATES, often)})
+    # Looks have half the time at most, but for one that is always taken.
+    affordable = left / 2 / pace.look_s if pace.look_s else _LOOKS
+    looks = max(1, min(_LOOKS, int(affordable)))
+    updates = max(1, int((left - looks * pace.look_s) / pace.update_s))
+    every = math.ceil(updates / looks)
     return changed(recipe, {"updates": updates, "validate_every": every})
-
-
-def _few(seconds: float, pace: Pace) -> int:
-    """Count the updates that leave time for eight looks, or half the time where these take more."""
-    return int(max(seconds - _LOOKS * pace.look_s, seconds / 2) / pace.update_s)

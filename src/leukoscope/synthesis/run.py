@@ -83,6 +83,8 @@ def synthesise_run(
     if is_finished(out):
         return out
     begun = _begin(dataset, recipe, facts, cells, out, chosen)
+    # Another process may have begun another run here since it was asked.
+    refuse_other_run(out, partial(_differing, out, recipe, facts))
     started = time.monotonic()
     with working(out, begun["threads"]):
         if is_finished(out):

@@ -118,6 +118,8 @@ def train_run(
     # Built before anything is written: weights or a size that do not fit leave nothing behind.
     network, digest = _starting_network(dataset, recipe, weights)
     begun = _begin(dataset, recipe, facts, out, chosen)
+    # Another process may have begun another run here since it was asked.
+    refuse_other_run(out, partial(_differing, out, recipe, facts))
     started = time.monotonic()
     with working(out, begun["threads"]):
         if is_finished(out):

@@ -52,7 +52,8 @@ def synthesise(
     recipe : str
         Name of a generator (``leukoscope catalogue recipes`` lists them) or a YAML file.
     minutes : float, optional
-        The time there is: the number of updates follows, and of the recipe small how wide it is.
+        The time there is: the number of updates and of looks at them follows, and of the recipe
+        small how wide it is.
         Give the same command again to go on; what was chosen stays.
     size_px : int, optional
         Side of the pictures: 16, 32, 64, 128 or 256; 32 unless the recipe says otherwise.
@@ -112,8 +113,11 @@ def synthesise(
     wanted = changed(load_generator(str(recipe)), asked)
     # What is doubtful about the cells is told once, by the run itself.
     with progress.noting(lambda _text: None):
-        members = members_of(parted(known, wanted), wanted, known)
+        cells = parted(known, wanted)
+        members = members_of(cells, wanted, known)
     n_categories = max(len(member.categories) for member in members)
+    stopping = cells.filter(part="stop")["category"]
+    n_stopping = max(int(stopping.is_in(each.categories).sum()) for each in members)
     if minutes is not None:
         wanted = _settled(wanted, Path(out)) or fitting_time(
             wanted,
@@ -122,8 +126,9 @@ def synthesise(
             n_categories=n_categories,
             device=device,
             features=judge,
+            n_stopping=n_stopping,
         )
-    pace = generator_pace(wanted, n_categories, device, judge)
+    pace = generator_pace(wanted, n_categories, device, features=judge, n_stopping=n_stopping)
     n_updates = wanted.updates + searching_updates(wanted)
     progress.note(
         f"{len(members)} generator{'s' * (len(members) > 1)}, {n_updates} updates of "
