@@ -21,7 +21,7 @@ from leukoscope.records.runs import is_finished
 from leukoscope.replication.folds import Folds, sides_of
 from leukoscope.replication.recipe import StudyRecipe, Unit
 from leukoscope.replication.units import place_name
-from leukoscope.synthesis.cells import members_of, parted
+from leukoscope.synthesis.cells import foreseen, parted
 from leukoscope.synthesis.features import JudgeFeatures
 from leukoscope.synthesis.judge import judge_generated
 from leukoscope.synthesis.pace import generator_pace
@@ -270,8 +270,7 @@ def generator_rows(
     places = every_place(recipe, folds)
     done = [place for place in places if is_finished(run_folder(out, place))]
     stated = recipe.generator_of(*places[0])
-    with progress.noting(lambda _text: None):
-        members = members_of(parted(dataset, stated), stated, dataset)
+    _, members = foreseen(dataset, stated)
     n_categories = max(len(member.categories) for member in members)
     seconds = len(members) * generator_pace(stated, n_categories, device).of(stated)
     basis = "some updates timed on this machine now; without looks, sampling and judging"

@@ -65,8 +65,7 @@ def doubts(page: JudgementPage) -> list[str]:
     if _is_random(page):
         found.append("features of a network at random cannot tell")
     for metric in ("precision", "recall"):
-        own, reference = (number_of(page, arm, metric) for arm in (GENERATED, REAL))
-        if own is None or own.value is None or reference is None or reference.value is None:
+        if _beside(page, metric) is None:
             found.append(f"{metric} was not measured")
     return found
 
@@ -298,13 +297,16 @@ def _on_random(page: JudgementPage) -> list[str]:
 
 def _falls_short(page: JudgementPage) -> bool:
     """Tell whether precision or recall is surely below what real cells reach."""
-    for metric in ("precision", "recall"):
-        own, reference = (number_of(page, arm, metric) for arm in (GENERATED, REAL))
-        if own is None or own.value is None or reference is None or reference.value is None:
-            continue
-        if _highest(own) < _lowest(reference):
-            return True
-    return False
+    pairs = [_beside(page, metric) for metric in ("precision", "recall")]
+    return any(_highest(own) < _lowest(reference) for own, reference in filter(None, pairs))
+
+
+def _beside(page: JudgementPage, metric: str) -> tuple[Number, Number] | None:
+    """Give a number of generated cells with that of real ones, or None where one lacks."""
+    own, reference = (number_of(page, arm, metric) for arm in (GENERATED, REAL))
+    if own is None or own.value is None or reference is None or reference.value is None:
+        return None
+    return own, reference
 
 
 def _is_random(page: JudgementPage) -> bool:

@@ -65,6 +65,17 @@ def parted(dataset: Dataset, recipe: GeneratorRecipe) -> pl.DataFrame:
     return cells
 
 
+def foreseen(dataset: Dataset, recipe: GeneratorRecipe) -> tuple[pl.DataFrame, list[Member]]:
+    """Give the cells and the members of a run before it starts.
+
+    What is doubtful about the cells is not told here, but by the run itself. Raises as
+    :func:`parted`.
+    """
+    with progress.noting(lambda _text: None):
+        cells = parted(dataset, recipe)
+        return cells, members_of(cells, recipe, dataset)
+
+
 def refuse_seen_tests(dataset: Dataset, recipe: GeneratorRecipe, features: JudgeFeatures) -> None:
     """Refuse features whose network knows cells that are to be tested on.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from leukoscope.foundation import files, progress
 from leukoscope.records.dataset import read_dataset
-from leukoscope.synthesis.cells import members_of, parted
+from leukoscope.synthesis.cells import foreseen
 from leukoscope.synthesis.features import open_judge_features
 from leukoscope.synthesis.pace import generator_pace, in_words
 from leukoscope.synthesis.recipe import GeneratorRecipe
@@ -111,10 +111,7 @@ def synthesise(
         "seed": seed,
     }
     wanted = changed(load_generator(str(recipe)), asked)
-    # What is doubtful about the cells is told once, by the run itself.
-    with progress.noting(lambda _text: None):
-        cells = parted(known, wanted)
-        members = members_of(cells, wanted, known)
+    cells, members = foreseen(known, wanted)
     n_categories = max(len(member.categories) for member in members)
     stopping = cells.filter(part="stop")["category"]
     n_stopping = max(int(stopping.is_in(each.categories).sum()) for each in members)
